@@ -1,0 +1,27 @@
+//! Lists `providers/*.toml`, so that adding a provider adds one file and nothing else.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::{env, fs};
+
+fn main() {
+    let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
+    let folder = Path::new(&root).join("providers");
+    println!("cargo::rerun-if-changed=providers");
+    let mut files: Vec<_> = fs::read_dir(&folder)
+        .expect("adapters/providers exists")
+        .map(|entry| entry.expect("adapters/providers can be read").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .collect();
+    files.sort();
+    let mut rows = String::from("&[\n");
+    for path in files {
+        let name = path.file_stem().and_then(|stem| stem.to_str()).expect("a provider's file name is plain");
+        // The path is resolved where the crate is compiled, so that two checkouts may share a target folder.
+        let file = format!("concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/providers/{name}.toml\")");
+        writeln!(rows, "    ({name:?}, include_str!({file})),").expect("a string takes all");
+    }
+    rows.push(']');
+    let out = env::var("OUT_DIR").expect("cargo sets it");
+    fs::write(Path::new(&out).join("providers.rs"), rows).expect("cargo's output folder can be written");
+}

@@ -1,0 +1,49 @@
+//! The anthropic dialect: Messages requests, answers, streams and errors.
+//!
+//! docs.anthropic.com/en/api/messages and /messages-streaming, read 2026-11-20, and recorded traffic.
+
+mod answer;
+mod blocks;
+mod blocks_encode;
+mod content;
+mod error;
+mod reasoning;
+mod request_decode;
+mod request_encode;
+mod request_fit;
+mod stream_decode;
+mod stream_encode;
+mod tap;
+#[cfg(test)]
+mod tests;
+mod usage;
+
+use serde_json::{Map, Value};
+
+use super::{Dialect, DialectId};
+use crate::ir::Extra;
+
+pub(super) const ROW: Dialect = Dialect {
+    id: DialectId::Anthropic,
+    name: "anthropic",
+    chat_path: "/v1/messages",
+    decode_request: request_decode::decode,
+    encode_request: request_encode::encode,
+    decode_answer: answer::decode,
+    stream_decoder: || Box::new(stream_decode::Decoder::new()),
+    encode_answer: answer::encode,
+    stream_encoder: |client| Box::new(stream_encode::Encoder::new(client)),
+    end_marker: b"message_stop",
+    asked_usage: None,
+    tap: || Box::new(tap::AnthropicTap::default()),
+    encode_error: error::encode,
+    encode_error_event: error::encode_event,
+    decode_error: error::decode,
+};
+
+const ID: DialectId = DialectId::Anthropic;
+
+/// Private fields; nothing where there are none.
+fn extra(fields: Map<String, Value>) -> Extra {
+    if fields.is_empty() { Extra::default() } else { Extra { dialect: Some(ID), fields } }
+}

@@ -1,0 +1,156 @@
+//! Dialects: wire formats, one file each, one row each in `DIALECTS`.
+
+pub(crate) mod doors;
+
+use std::borrow::Cow;
+
+use crate::event::Event;
+use crate::fault::Fault;
+use crate::ir::{Chat, Loss, Mode};
+use crate::usage::Usage;
+
+/// A wire format by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DialectId {
+    OpenaiChat,
+    OpenaiResponses,
+    Anthropic,
+}
+
+impl DialectId {
+    /// Its row.
+    pub fn row(self) -> &'static Dialect {
+        &DIALECTS[self as usize]
+    }
+
+    pub fn from_name(name: &str) -> Option<DialectId> {
+        DIALECTS.iter().find(|row| row.name == name).map(|row| row.id)
+    }
+}
+
+/// One wire format: how chat requests and answers read and are written in it.
+pub struct Dialect {
+    pub id: DialectId,
+    /// Its name in files and records.
+    pub name: &'static str,
+    /// Where a chat request goes below a provider's base URL: `/chat/completions`, `/v1/messages`.
+    pub chat_path: &'static str,
+
+    /// Body → hub. The body may be rewritten in place by the parser; strings borrow from it.
+    ///
+    /// # Errors
+    /// `Kind::InvalidRequest` with the field's path and what to write instead.
+    pub decode_request: for<'a> fn(&'a mut [u8]) -> Result<Chat<'a>, Fault>,
+    /// Hub → body, appended to `out`. What the dialect cannot carry is pushed to `losses`.
+    ///
+    /// # Errors
+    /// `Kind::InvalidRequest` where no valid body of this dialect can be made.
+    pub encode_request: fn(&Chat<'_>, &Target<'_>, out: &mut Vec<u8>, losses: &mut Vec<Loss>) -> Result<(), Fault>,
+
+    /// A whole answer → events, `End` included. The body may be rewritten in place by the parser.
+    ///
+    /// # Errors
+    /// `Kind::MalformedResponse`; an error body with status 200 comes as `Event::Fault`.
+    pub decode_answer: fn(&mut [u8], &mut Vec<Event>) -> Result<(), Fault>,
+    /// A fresh decoder of this dialect's streams.
+    pub stream_decoder: fn() -> Box<dyn StreamDecoder>,
+    /// Events (`End` included) → a whole answer body, appended to `out`.
+    pub encode_answer: fn(&[Event], &Client<'_>, out: &mut Vec<u8>),
+    /// A fresh encoder of this dialect's streams.
+    pub stream_encoder: fn(Client<'static>) -> Box<dyn StreamEncoder>,
+    /// Bytes that stand in the event which ends a stream cleanly, and in few others.
+    pub end_marker: &'static [u8],
+    /// Tells, of one raw event, that it stands in the stream only because usage was asked for (`stream_options`). `None` where
+    /// the dialect has no such wish: usage comes unasked.
+    pub asked_usage: Option<fn(&[u8]) -> bool>,
+    /// A fresh reader that looks at a same-dialect stream without decoding it.
+    pub tap: fn() -> Box<dyn Tap>,
+
+    /// The body of an error answer, appended to `out`.
+    pub encode_error: fn(&Fault, out: &mut Vec<u8>),
+    /// The one error event of a broken stream with its framing, appended to `out`.
+    pub encode_error_event: fn(&Fault, out: &mut Vec<u8>),
+    /// A provider's error answer (status ≥ 400) → its fault. `body` may be anything, empty too.
+    pub decode_error: fn(status: u16, body: &[u8]) -> Fault,
+}
+
+/// What the encoder of a request must know of its target.
+#[derive(Clone, Debug)]
+pub struct Target<'a> {
+    /// The model's name at the provider.
+    pub model: &'a str,
+    /// The answer's upper bound to write where the dialect demands one and the client gave none (Anthropic's `max_tokens`).
+    pub max_tokens_default: u64,
+    /// Ask for usage in the stream where the dialect sends it only on request.
+    pub inject_stream_usage: bool,
+}
+
+/// What the encoder of an answer must know of the client that reads it.
+#[derive(Clone, Debug)]
+pub struct Client<'a> {
+    /// The model name that the client asked for; it reads it back where the dialect echoes it.
+    pub model: Cow<'a, str>,
+    pub mode: Mode,
+    /// The client asked for a usage event in the stream.
+    pub stream_usage: bool,
+    /// Unix seconds, for dialects that stamp an answer whose source has no stamp.
+    pub now_unix: u64,
+}
+
+/// Wire bytes of a stream → events.
+pub trait StreamDecoder {
+    /// Takes the next bytes, cut anywhere, and appends the events that they complete.
+    ///
+    /// # Errors
+    /// `Kind::MalformedResponse`; nothing may be fed afterwards.
+    fn feed(&mut self, bytes: &[u8], events: &mut Vec<Event>) -> Result<(), Fault>;
+
+    /// The transport ended. Appends what an unterminated last event still gives, and `End` if the answer was complete
+    /// by design's rule: every choice has its finish reason and the framing ended cleanly.
+    ///
+    /// # Errors
+    /// `Kind::UpstreamCut` where the answer is not complete.
+    fn finish(&mut self, events: &mut Vec<Event>) -> Result<(), Fault>;
+}
+
+/// Events → wire bytes of a stream, framing included.
+pub trait StreamEncoder {
+    /// Appends what `event` gives. `Fault` gives the one error event; nothing may be encoded afterwards.
+    fn encode(&mut self, event: &Event, out: &mut Vec<u8>);
+}
+
+/// Looks at a same-dialect stream, forwarded untouched, and keeps what policy and the record need.
+/// Allocates only for an event that is cut between two reads.
+pub trait Tap {
+    fn feed(&mut self, bytes: &[u8]) -> Result<(), Fault>;
+    fn seen(&self) -> &Seen;
+    /// A whole body of this dialect: the usage and finish in it.
+    fn whole(&mut self, body: &[u8]);
+}
+
+/// What a tap has seen so far.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// The provider's figure, once it came.
+    pub usage: Option<Usage>,
+    /// Content events that were whole.
+    pub event_count: u64,
+    /// Bytes of generated text, thinking and arguments, for counting where no usage comes.
+    pub text_bytes: u64,
+    /// Every choice that began has its finish reason.
+    pub finished: bool,
+    /// The dialect's own end marker came (`[DONE]`, `message_stop`, `response.completed`).
+    pub ended: bool,
+    /// The stream stands inside an unfinished event: a line or a blank line is missing.
+    pub mid_event: bool,
+    /// The provider reported an error inside the stream.
+    pub fault: Option<Fault>,
+}
+
+/// All wire formats, in the order of `DialectId`.
+pub static DIALECTS: &[Dialect] = &[openai_chat::ROW, openai_responses::ROW, anthropic::ROW];
+
+mod anthropic;
+mod openai;
+mod openai_chat;
+mod openai_responses;

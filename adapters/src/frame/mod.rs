@@ -1,0 +1,3 @@
+//! Framing of streamed answers.
+
+pub mod sse;

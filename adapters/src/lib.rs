@@ -1,0 +1,18 @@
+//! What providers and clients speak: wire formats, providers as data, translation and faults.
+//!
+//! Pure: bytes and values in, bytes and values out. No socket, clock, file, lock or random source.
+
+pub mod dialect;
+pub mod door;
+pub mod echo;
+pub mod event;
+pub mod fault;
+pub mod frame;
+pub mod ir;
+pub mod json;
+pub mod models;
+pub mod operation;
+pub mod provider;
+pub mod quirk;
+pub mod splice;
+pub mod usage;
