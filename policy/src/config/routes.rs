@@ -1,0 +1,201 @@
+//! `routes`: a model name of the operator's own, its targets and its rules.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+
+use super::node::{Node, Value};
+use super::read::{self, Fields, note};
+use super::{At, Problem, schema};
+use crate::breaker;
+use crate::plan::{Losses, Rescue, TARGETS_MAX, Trigger};
+use crate::retry::ATTEMPTS_PER_TARGET_MAX;
+
+const NAME_BYTES_MAX: usize = 256;
+
+/// One route.
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema)]
+#[schemars(deny_unknown_fields, default)]
+pub struct RouteConfig {
+    /// Where requests go: `provider/model`, or `{model, weight}`. Drawn by weight, each at most once an exchange.
+    #[schemars(schema_with = "schema::targets")]
+    pub targets: Vec<TargetConfig>,
+    /// `provider/model` names that are tried in this order after the targets.
+    #[schemars(schema_with = "schema::texts")]
+    pub fallbacks: Vec<At<String>>,
+    /// Further tries on the same target, 0 to 2. Default 2.
+    #[schemars(schema_with = "schema::retries")]
+    pub retries: Option<At<u64>>,
+    /// How long to wait for what.
+    pub timeouts: Option<TimeoutsConfig>,
+    /// What happens when a stream breaks after its first byte: `off` (default), `restart` or `resume`.
+    pub rescue: Option<Rescue>,
+    /// When a failing target is left alone; `off` never leaves it alone.
+    #[schemars(schema_with = "schema::breaker")]
+    pub breaker: Option<BreakerConfig>,
+    /// The longest request body: a number of bytes, or `64KiB`, `32MiB`.
+    #[schemars(schema_with = "schema::size")]
+    pub body_bytes_max: Option<At<usize>>,
+    /// What the target's dialect cannot carry: `refuse` (default) what changes the meaning, or `warn` of all.
+    pub losses: Option<Losses>,
+    /// What the next target is taken for. Default: error, timeout, rate_limit, context_length.
+    #[schemars(schema_with = "schema::triggers")]
+    pub on: Option<Vec<Trigger>>,
+}
+
+/// One weighted target.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TargetConfig {
+    pub model: At<String>,
+    pub weight: u32,
+}
+
+/// How long to wait for what; each a number with its unit.
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema)]
+#[schemars(deny_unknown_fields, default)]
+pub struct TimeoutsConfig {
+    /// For a connection. Default 2s.
+    #[schemars(schema_with = "schema::duration")]
+    pub connect: Option<At<Duration>>,
+    /// From the request's last byte to the answer's first body byte. Default 120s.
+    #[schemars(schema_with = "schema::duration")]
+    pub first_byte: Option<At<Duration>>,
+    /// Between two events of a stream. Default 60s.
+    #[schemars(schema_with = "schema::duration")]
+    pub idle: Option<At<Duration>>,
+    /// For the whole exchange, all attempts together. Default 10m.
+    #[schemars(schema_with = "schema::duration")]
+    pub total: Option<At<Duration>>,
+}
+
+/// When a failing target is left alone.
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema)]
+#[schemars(deny_unknown_fields, default)]
+pub struct BreakerConfig {
+    /// `breaker: off`.
+    #[schemars(skip)]
+    pub off: Option<Off>,
+    /// Opens after so many failures in a row. Default 5.
+    #[schemars(schema_with = "schema::count")]
+    pub consecutive: Option<At<u64>>,
+    /// How far apart single probes are sent while it is open. Default 10s.
+    #[schemars(schema_with = "schema::duration")]
+    pub probe: Option<At<Duration>>,
+    /// Opens where this share of at least 20 attempts in 10 s failed. Default 0.5.
+    #[schemars(schema_with = "schema::ratio")]
+    pub ratio: Option<At<f64>>,
+}
+
+/// Says that a breaker never opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Off;
+
+impl BreakerConfig {
+    pub fn settings(&self) -> breaker::Settings {
+        if self.off.is_some() {
+            return breaker::Settings::OFF;
+        }
+        let default = breaker::Settings::default();
+        breaker::Settings {
+            consecutive: self.consecutive.as_ref().map_or(default.consecutive, |at| at.value as u32),
+            probe: self.probe.as_ref().map_or(default.probe, |at| at.value),
+            ratio: self.ratio.as_ref().map_or(default.ratio, |at| at.value),
+        }
+    }
+}
+
+/// A route's name is what clients write as `model`.
+pub(super) fn check_name(name: &At<String>, problems: &mut Vec<Problem>) {
+    let printable = name.value.chars().all(|c| !c.is_control() && !c.is_whitespace());
+    if name.value.is_empty() || name.value.len() > NAME_BYTES_MAX || !printable {
+        let rule = format!("write up to {NAME_BYTES_MAX} bytes without spaces");
+        note(problems, name.place(), format!("{:?} is no name of a route; {rule}", name.value));
+    }
+}
+
+/// Reads one route.
+pub(super) fn read(node: &Node, problems: &mut Vec<Problem>) -> Option<RouteConfig> {
+    let mut fields = Fields::open(node, "a route", problems)?;
+    let mut config = RouteConfig::default();
+    match fields.take("targets") {
+        Some(node) => {
+            let nodes = read::items(node, "targets", problems);
+            if nodes.is_empty() && matches!(node.value, Value::List(_)) {
+                note(problems, node.place, "a route needs at least one target; write targets: [provider/model]");
+            }
+            config.targets = nodes.iter().filter_map(|node| read_target(node, problems)).collect();
+        }
+        None => note(problems, fields.place, "a route has no targets; write targets: [provider/model]"),
+    }
+    if let Some(node) = fields.take("fallbacks") {
+        config.fallbacks =
+            read::items(node, "fallbacks", problems).iter().filter_map(|node| read::text(node, "a fallback", problems)).collect();
+    }
+    if config.targets.len() + config.fallbacks.len() > TARGETS_MAX {
+        note(problems, fields.place, format!("a route has at most {TARGETS_MAX} targets and fallbacks together"));
+    }
+    let retries_max = u64::from(ATTEMPTS_PER_TARGET_MAX) - 1;
+    config.retries = fields.take("retries").and_then(|node| read::number(node, "retries", 0, retries_max, problems));
+    config.timeouts = fields.take("timeouts").and_then(|node| read_timeouts(node, problems));
+    let rescues = [("off", Rescue::Off), ("restart", Rescue::Restart), ("resume", Rescue::Resume)];
+    config.rescue = fields.take("rescue").and_then(|node| read::choice(node, "rescue", &rescues, problems)).map(|at| at.value);
+    config.breaker = fields.take("breaker").and_then(|node| read_breaker(node, problems));
+    config.body_bytes_max = fields.take("body_bytes_max").and_then(|node| read::size(node, "body_bytes_max", problems));
+    let losses = [("refuse", Losses::Refuse), ("warn", Losses::Warn)];
+    config.losses = fields.take("losses").and_then(|node| read::choice(node, "losses", &losses, problems)).map(|at| at.value);
+    config.on = fields.take("on").map(|node| {
+        let nodes = read::items(node, "on", problems);
+        nodes.iter().filter_map(|node| read::choice(node, "on", Trigger::WORDS, problems)).map(|at| at.value).collect()
+    });
+    fields.close(problems);
+    Some(config)
+}
+
+fn read_target(node: &Node, problems: &mut Vec<Problem>) -> Option<TargetConfig> {
+    if !matches!(node.value, Value::Map(_)) {
+        return read::text(node, "a target", problems).map(|model| TargetConfig { model, weight: 1 });
+    }
+    let mut fields = Fields::open(node, "a target", problems)?;
+    let model = fields.take("model");
+    if model.is_none() {
+        note(problems, node.place, "a target has no model; write {model: provider/model}");
+    }
+    let model = model.and_then(|node| read::text(node, "model", problems));
+    let weight = fields.take("weight").and_then(|node| read::number(node, "weight", 0, 1_000_000, problems));
+    fields.close(problems);
+    Some(TargetConfig { model: model?, weight: weight.map_or(1, |weight| weight.value as u32) })
+}
+
+fn read_timeouts(node: &Node, problems: &mut Vec<Problem>) -> Option<TimeoutsConfig> {
+    let mut fields = Fields::open(node, "timeouts", problems)?;
+    let mut field = |name, problems: &mut Vec<Problem>| fields.take(name).and_then(|node| read::duration(node, name, problems));
+    let config = TimeoutsConfig {
+        connect: field("connect", problems),
+        first_byte: field("first_byte", problems),
+        idle: field("idle", problems),
+        total: field("total", problems),
+    };
+    fields.close(problems);
+    Some(config)
+}
+
+fn read_breaker(node: &Node, problems: &mut Vec<Problem>) -> Option<BreakerConfig> {
+    if let Value::Scalar { .. } = node.value {
+        let off = read::choice(node, "breaker", &[("off", Off)], problems)?;
+        return Some(BreakerConfig { off: Some(off.value), ..BreakerConfig::default() });
+    }
+    let mut fields = Fields::open(node, "breaker", problems)?;
+    let config = BreakerConfig {
+        off: None,
+        consecutive: fields.take("consecutive").and_then(|node| read::number(node, "consecutive", 1, 1_000_000, problems)),
+        probe: fields.take("probe").and_then(|node| read::duration(node, "probe", problems)),
+        ratio: fields.take("ratio").and_then(|node| {
+            read::parsed(node, "ratio", problems, |text| match text.parse::<f64>() {
+                Ok(ratio) if ratio > 0.0 && ratio <= 1.0 => Ok(ratio),
+                _ => Err("write a share above 0 and up to 1, like 0.5".to_owned()),
+            })
+        }),
+    };
+    fields.close(problems);
+    Some(config)
+}

@@ -1,0 +1,236 @@
+//! Configuration → snapshot. What outlives snapshots is carried over from the previous one by id.
+
+use std::sync::Arc;
+
+use ahash::AHashMap;
+use ringway_adapters::provider::{Auth, Provider};
+
+use super::{BUILTIN_MODEL, Candidate, Credential, Endpoint, Proxy, Route, Served, Snapshot, Targets, TlsMaterial, Upstream, UsageMode};
+use crate::config::{At, Config, Credentials, Problem, ProviderConfig, RouteConfig};
+use crate::key::{KeyTable, Principal};
+use crate::pattern::Pattern;
+use crate::plan::Rules;
+
+impl Snapshot {
+    /// Compiles a configuration that `config::parse` accepted. Breakers, retry budgets, resting credentials and resolved
+    /// addresses of `previous` live on where their ids do.
+    ///
+    /// # Errors
+    /// References that do not resolve; none where `parse` was given the same built-ins.
+    pub fn compile(config: &Config, builtins: &[Provider], previous: Option<&Snapshot>, revision: u64) -> Result<Snapshot, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let models = models_by_provider(config);
+        let mut providers: Vec<Upstream> =
+            builtins.iter().filter(|provider| provider.is_builtin()).map(|provider| builtin_upstream(provider, previous)).collect();
+        for (name, provider) in config.providers.iter() {
+            let named = models.get(name.value.as_str()).map(Vec::as_slice).unwrap_or_default();
+            match upstream(name, provider, named, builtins, previous) {
+                Ok(upstream) => providers.push(upstream),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        let providers_by_name: AHashMap<Arc<str>, usize> =
+            providers.iter().enumerate().map(|(index, upstream)| (upstream.name.clone(), index)).collect();
+        let mut snapshot = Snapshot {
+            revision,
+            providers,
+            anonymous: Arc::new(Principal::anonymous()),
+            keys: Arc::new(key_table(config)),
+            routes: Arc::from([]),
+            rules: Arc::new(Rules::default()),
+            body_bytes_max: config.routes.iter().filter_map(|(_, route)| route.body_bytes_max.as_ref()).map(|at| at.value).max(),
+            routes_by_name: Arc::default(),
+            patterns: Arc::from([]),
+            providers_by_name: Arc::new(providers_by_name),
+        };
+        let routes: Vec<Arc<Route>> =
+            config.routes.iter().map(|(name, route)| Arc::new(compile_route(&snapshot, name, route, &mut problems))).collect();
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let exact = routes.iter().enumerate().filter(|(_, route)| !route.is_pattern());
+        snapshot.routes_by_name = Arc::new(exact.map(|(index, route)| (route.name.clone(), index)).collect());
+        let mut patterns: Vec<(Pattern, usize)> = routes
+            .iter()
+            .enumerate()
+            .filter(|(_, route)| route.is_pattern())
+            .map(|(index, route)| (Pattern::new(&route.name), index))
+            .collect();
+        // The sort is stable: equally literal patterns keep the order of the file.
+        patterns.sort_by_key(|(pattern, _)| std::cmp::Reverse(pattern.literal_bytes()));
+        snapshot.patterns = patterns.into();
+        snapshot.routes = routes.into();
+        Ok(snapshot)
+    }
+}
+
+/// The models that the file names, by provider: each has target state of its own.
+fn models_by_provider(config: &Config) -> AHashMap<&str, Vec<&str>> {
+    let mut models: AHashMap<&str, Vec<&str>> = AHashMap::new();
+    let routed = config.routes.iter().flat_map(|(_, route)| route.targets.iter().map(|target| &target.model).chain(&route.fallbacks));
+    let routed = routed.filter_map(|model| model.value.split_once('/'));
+    let listed =
+        config.providers.iter().flat_map(|(name, provider)| provider.models.iter().map(move |model| (&*name.value, &*model.name.value)));
+    for (provider, model) in routed.chain(listed).filter(|(_, model)| !model.contains('*')) {
+        models.entry(provider).or_default().push(model);
+    }
+    models
+}
+
+fn upstream(
+    name: &At<String>,
+    config: &ProviderConfig,
+    models: &[&str],
+    builtins: &[Provider],
+    previous: Option<&Snapshot>,
+) -> Result<Upstream, Problem> {
+    let base = config.like.as_ref().unwrap_or(name);
+    let Some(provider) = builtins.iter().find(|provider| provider.name == base.value) else {
+        return Err(base.problem(format!("{:?} is no built-in provider", base.value)));
+    };
+    let mut provider = provider.clone();
+    if let Some(version) = &config.api_version {
+        provider.quirks.api_version = version.value.clone();
+    }
+    let url = config.base_url.as_ref().map_or(provider.base_url.as_str(), |url| url.value.as_str());
+    let endpoint = Endpoint::parse(url).map_err(|message| config.base_url.as_ref().unwrap_or(name).problem(message))?;
+    let proxy = match &config.proxy {
+        None => Proxy::Environment,
+        Some(proxy) if proxy.value == "none" => Proxy::Direct,
+        Some(proxy) => Proxy::Via(Endpoint::parse(&proxy.value).map_err(|message| proxy.problem(message))?),
+    };
+    let before = previous.and_then(|snapshot| snapshot.provider_index(&name.value).map(|index| &snapshot.providers[index]));
+    // What a built-in provider is known to serve says nothing of a server that is only compatible with it.
+    let known = if config.like.is_none() { provider.models.as_slice() } else { &[] };
+    let model_patterns = known.iter().map(|pattern| Pattern::new(pattern)).collect();
+    let mut upstream = Upstream {
+        name: name.value.as_str().into(),
+        endpoint,
+        credentials: credentials(config, &provider, before),
+        usage: config.usage.as_ref().map(|at| at.value).unwrap_or_default(),
+        caller_credentials: matches!(&config.credentials, Some(at) if matches!(at.value, Credentials::Caller)),
+        builtin: false,
+        models: config.models.iter().map(|model| Arc::from(model.name.value.as_str())).collect(),
+        model_patterns,
+        tls: Arc::new(TlsMaterial {
+            ca_pem: config.ca.as_ref().map(|pem| pem.bytes.clone()),
+            client_cert_pem: config.client_cert.as_ref().map(|pem| pem.bytes.clone()),
+            client_key_pem: config.client_key.as_ref().map(|pem| pem.bytes.clone()),
+        }),
+        proxy,
+        served: served(&provider),
+        targets: Arc::new(Targets::new(&name.value, models, before.map(|before| &*before.targets))),
+        provider: Arc::new(provider),
+    };
+    if let Some(before) = before {
+        carry_addresses(&mut upstream.endpoint, &before.endpoint);
+        if let (Proxy::Via(new), Proxy::Via(old)) = (&mut upstream.proxy, &before.proxy) {
+            carry_addresses(new, old);
+        }
+    }
+    Ok(upstream)
+}
+
+fn carry_addresses(new: &mut Endpoint, old: &Endpoint) {
+    if new.addresses.is_empty() && new.host == old.host && new.port == old.port {
+        new.addresses = old.addresses.clone();
+    }
+}
+
+fn credentials(config: &ProviderConfig, provider: &Provider, before: Option<&Upstream>) -> Arc<[Credential]> {
+    let token = config.access_token.as_ref().filter(|_| config.keys.is_empty());
+    let token = token.map(|token| Credential::new("access-token", &token.value, 1, &Auth::Bearer));
+    let keys = config.keys.iter().map(|key| Credential::new(&key.name, &key.value.value, key.weight, &provider.auth));
+    let carried = keys.chain(token).map(|mut credential| {
+        // A new secret under an old name starts rested.
+        let same = |old: &&Credential| old.name == credential.name && old.value == credential.value;
+        if let Some(old) = before.and_then(|before| before.credentials.iter().find(same)) {
+            credential.state = old.state.clone();
+        }
+        credential
+    });
+    carried.collect()
+}
+
+/// The provider that is always there.
+fn builtin_upstream(provider: &Provider, previous: Option<&Snapshot>) -> Upstream {
+    if let Some(upstream) = previous.and_then(|snapshot| snapshot.providers.iter().find(|upstream| upstream.builtin)) {
+        return upstream.clone();
+    }
+    let name = provider.name.as_str();
+    Upstream {
+        name: name.into(),
+        endpoint: Endpoint {
+            tls: false,
+            host: name.into(),
+            port: 0,
+            authority: name.into(),
+            prefix: "".into(),
+            addresses: Arc::default(),
+            unix: None,
+        },
+        credentials: Arc::from([]),
+        usage: UsageMode::Tap,
+        caller_credentials: false,
+        builtin: true,
+        models: Arc::from([Arc::from(BUILTIN_MODEL)]),
+        model_patterns: Arc::from([]),
+        tls: Arc::default(),
+        proxy: Proxy::Direct,
+        served: served(provider),
+        targets: Arc::new(Targets::new(name, &[BUILTIN_MODEL], None)),
+        provider: Arc::new(provider.clone()),
+    }
+}
+
+fn served(provider: &Provider) -> Arc<[Served]> {
+    let rows = provider.operations.iter();
+    rows.map(|row| Served { operation: row.operation, dialect: row.dialect, path: row.path.as_str().into() }).collect()
+}
+
+fn compile_route(snapshot: &Snapshot, name: &At<String>, config: &RouteConfig, problems: &mut Vec<Problem>) -> Route {
+    let mut candidate = |model: &At<String>, weight: u32| {
+        let found = model.value.split_once('/').and_then(|(provider, rest)| Some((snapshot.provider_index(provider)?, rest)));
+        let Some((provider, rest)) = found else {
+            problems.push(model.problem(format!("{:?} is no provider/model of this file", model.value)));
+            return None;
+        };
+        let target = (!rest.contains('*')).then(|| snapshot.target(provider, rest));
+        Some(Candidate { provider, model: rest.into(), weight, target })
+    };
+    let targets = config.targets.iter().filter_map(|target| candidate(&target.model, target.weight)).collect();
+    let fallbacks = config.fallbacks.iter().filter_map(|model| candidate(model, 0)).collect();
+    Route { name: name.value.as_str().into(), targets, fallbacks, rules: Arc::new(rules(config)) }
+}
+
+fn rules(config: &RouteConfig) -> Rules {
+    let default = Rules::default();
+    let timeouts = config.timeouts.clone().unwrap_or_default();
+    Rules {
+        retries: config.retries.as_ref().map_or(default.retries, |at| at.value as u32),
+        connect: timeouts.connect.map_or(default.connect, |at| at.value),
+        first_byte: timeouts.first_byte.map_or(default.first_byte, |at| at.value),
+        idle: timeouts.idle.map_or(default.idle, |at| at.value),
+        total: timeouts.total.map_or(default.total, |at| at.value),
+        rescue: config.rescue.unwrap_or_default(),
+        losses: config.losses.unwrap_or_default(),
+        body_bytes_max: config.body_bytes_max.as_ref().map(|at| at.value),
+        breaker: config.breaker.as_ref().map_or(default.breaker, |breaker| breaker.settings()),
+        on: config.on.as_ref().map_or(default.on, |on| on.iter().copied().collect()),
+    }
+}
+
+fn key_table(config: &Config) -> KeyTable {
+    let principals = config.virtual_keys.iter().filter_map(|(name, key)| {
+        let team = key.team.as_ref().map(|team| team.value.as_str());
+        let customer = team.and_then(|team| config.teams.get(team)?.customer.as_ref()).map(|customer| customer.value.as_str());
+        let principal = Principal {
+            key: name.value.as_str().into(),
+            team: team.map(Arc::from),
+            customer: customer.map(Arc::from),
+            models: key.models.as_ref().map(|models| models.iter().map(|model| Pattern::new(&model.value)).collect()),
+        };
+        Some((key.sha256()?.value, Arc::new(principal)))
+    });
+    KeyTable::new(principals)
+}
