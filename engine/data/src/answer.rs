@@ -1,0 +1,110 @@
+//! The head of the client's answer, and answers that the gateway gives itself.
+
+use ringway_adapters::dialect::DialectId;
+use ringway_adapters::fault::{Blame, Fault, Kind};
+
+use crate::downstream::{Downstream, WriteEnd};
+use crate::http1::write;
+use crate::incoming::Incoming;
+use crate::journal::Journal;
+use crate::rt::Rt;
+
+/// Fields of a provider's answer that are not the client's business: framing of that hop, cookies, transport advice for another
+/// host. Hop-by-hop fields are marked by the parser.
+const DROPPED: &[&str] = &["content-length", "content-encoding", "set-cookie", "alt-svc", "strict-transport-security", "date"];
+
+/// Begins the head: status line and the `x-ringway-*` fields.
+pub(crate) fn begin(out: &mut Vec<u8>, status: u16, journal: &Journal, now_ns: u64) {
+    write::status_line(out, status);
+    journal.fields(out, now_ns);
+}
+
+/// Appends the provider's fields.
+pub(crate) fn forward<R: Rt>(out: &mut Vec<u8>, incoming: &Incoming<R>) {
+    for (name, value, hop) in incoming.head.fields.iter(&incoming.buffer) {
+        let dropped = hop || DROPPED.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()));
+        let ours = name.len() > 10 && name[..10].eq_ignore_ascii_case(b"x-ringway-");
+        if !dropped && !ours {
+            out.extend_from_slice(name);
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(value);
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+}
+
+/// Answers with `body`, made by the gateway.
+pub(crate) async fn whole<R: Rt>(
+    down: &mut Downstream<'_, R>,
+    journal: &mut Journal,
+    status: u16,
+    content_type: &str,
+    body: &[u8],
+) -> Result<(), WriteEnd> {
+    let now_ns = down.shard.rt.now_ns();
+    let mut head = down.shard.buffers.rent();
+    begin(&mut head, status, journal, now_ns);
+    write::field(&mut head, "content-type", content_type.as_bytes());
+    journal.first_byte(status, now_ns);
+    let result = down.answer(&mut head, body).await;
+    down.shard.buffers.give(head);
+    result
+}
+
+/// A provider's own words for an error that the client can mend, in the client's dialect already.
+pub(crate) struct Refusal {
+    pub(crate) content_type: Vec<u8>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Answers with a fault in the client's dialect. `status` overrides the fault's own where HTTP has a finer word.
+pub(crate) async fn fault<R: Rt>(
+    down: &mut Downstream<'_, R>,
+    journal: &mut Journal,
+    dialect: DialectId,
+    status: u16,
+    fault: &Fault,
+) -> Result<(), WriteEnd> {
+    let mut body = Vec::new();
+    (dialect.row().encode_error)(fault, &mut body);
+    refusal(down, journal, status, fault, &Refusal { content_type: b"application/json".to_vec(), body }).await
+}
+
+/// Answers a fault with these words.
+pub(crate) async fn refusal<R: Rt>(
+    down: &mut Downstream<'_, R>,
+    journal: &mut Journal,
+    status: u16,
+    fault: &Fault,
+    refusal: &Refusal,
+) -> Result<(), WriteEnd> {
+    let now_ns = down.shard.rt.now_ns();
+    let mut head = down.shard.buffers.rent();
+    begin(&mut head, status, journal, now_ns);
+    write::field(&mut head, "content-type", &refusal.content_type);
+    if let Some(retry_after) = fault.retry_after.or_else(|| retry_after_default(fault.kind)) {
+        let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+        write::field(&mut head, "retry-after", itoa::Buffer::new().format(seconds).as_bytes());
+    }
+    if !may_help(fault.kind) {
+        write::field(&mut head, "x-should-retry", b"false");
+    }
+    journal.first_byte(status, now_ns);
+    let result = down.answer(&mut head, &refusal.body).await;
+    down.shard.buffers.give(head);
+    result
+}
+
+/// Overload passes by itself: clients are told when to come back.
+fn retry_after_default(kind: Kind) -> Option<std::time::Duration> {
+    matches!(kind, Kind::Overloaded | Kind::Draining).then_some(std::time::Duration::from_secs(1))
+}
+
+/// Can the same request succeed later? SDKs repeat 408, 409, 429 and 5xx unless told otherwise.
+fn may_help(kind: Kind) -> bool {
+    match kind {
+        Kind::UpstreamSpendCap | Kind::UpstreamAuth | Kind::ContextLength | Kind::ContentFilter | Kind::UpstreamRefused => false,
+        Kind::BudgetExceeded | Kind::MalformedResponse => false,
+        kind => kind.blame() != Blame::Client || kind == Kind::RequestTimeout,
+    }
+}

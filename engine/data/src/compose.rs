@@ -1,0 +1,146 @@
+//! The head of an upstream request.
+//!
+//! One buffer, no allocation per field.
+
+use ringway_adapters::provider::Auth;
+use ringway_policy::snapshot::Upstream;
+use ringway_policy::snapshot::credential::Credential;
+
+use crate::http1::write;
+use crate::request::Request;
+
+/// What is done with the body between client and provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Conversion {
+    /// Same dialect: the client's fields go along.
+    Untouched,
+    /// Another dialect: its fields would mean nothing there.
+    Translated,
+}
+
+/// Fields that never go upstream, whatever their value: framing and routing of this hop, the caller's credentials and cookies,
+/// and what the gateway decides itself. Hop-by-hop fields are marked by the parser.
+const DROPPED: &[&str] = &[
+    "host",
+    "content-length",
+    "content-encoding",
+    "accept-encoding",
+    "expect",
+    "authorization",
+    "x-api-key",
+    "api-key",
+    "x-goog-api-key",
+    "cookie",
+    "x-request-id",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+    "forwarded",
+    "via",
+];
+
+/// Fields that may hold a credential of the caller's own. They go along only to a provider with `credentials: caller`.
+const CREDENTIALS: &[&str] = &["authorization", "x-api-key", "api-key", "x-goog-api-key"];
+
+/// Fields that go along even when the body is translated.
+const KEPT_IN_TRANSLATION: &[&str] = &["user-agent", "traceparent", "tracestate"];
+
+/// What the head is made of. `query` is what the client wrote behind the `?`.
+pub(crate) struct Head<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) upstream: &'a Upstream,
+    pub(crate) path: &'a str,
+    pub(crate) query: Option<&'a str>,
+    pub(crate) credential: Option<&'a Credential>,
+    /// The key by which the gateway knows the caller: it goes nowhere, whichever field holds it.
+    pub(crate) virtual_key: Option<&'a str>,
+    pub(crate) conversion: Conversion,
+    pub(crate) body_len: usize,
+}
+
+impl Head<'_> {
+    pub(crate) fn write(&self, request: &Request<'_>, out: &mut Vec<u8>) {
+        let endpoint = &self.upstream.endpoint;
+        for piece in [self.method, " ", &endpoint.prefix, self.path] {
+            out.extend_from_slice(piece.as_bytes());
+        }
+        self.write_query(out);
+        out.extend_from_slice(b" HTTP/1.1\r\n");
+        write::field(out, "host", endpoint.authority.as_bytes());
+        if let Some(credential) = self.credential {
+            out.extend_from_slice(&credential.header_line);
+        }
+        if self.upstream.caller_credentials {
+            self.write_callers(request, out);
+        }
+        for (name, value, hop) in request.head.fields.iter(request.bytes) {
+            if !hop && self.goes_along(name) {
+                out.extend_from_slice(name);
+                out.extend_from_slice(b": ");
+                out.extend_from_slice(value);
+                out.extend_from_slice(b"\r\n");
+            }
+        }
+        if self.conversion == Conversion::Translated {
+            write::field(out, "content-type", b"application/json");
+        }
+        for (name, value) in &self.upstream.provider.headers {
+            let sent = self.conversion == Conversion::Untouched && request.head.fields.get(request.bytes, name).is_some();
+            if !sent {
+                write::field(out, name, value.as_bytes());
+            }
+        }
+        write::field(out, "accept-encoding", b"identity");
+        if self.body_len > 0 || self.method != "GET" {
+            write::field(out, "content-length", itoa::Buffer::new().format(self.body_len).as_bytes());
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// The caller's own credential: as it came within one dialect, else its first one in the provider's own form.
+    fn write_callers(&self, request: &Request<'_>, out: &mut Vec<u8>) {
+        let is_virtual = |value: &[u8]| self.virtual_key.is_some_and(|key| memchr::memmem::find(value, key.as_bytes()).is_some());
+        let is_credential = |name: &[u8]| CREDENTIALS.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()));
+        let fields = request.head.fields.iter(request.bytes);
+        let mut own = fields.filter(|(name, value, hop)| !hop && is_credential(name) && !is_virtual(value));
+        if self.conversion == Conversion::Untouched {
+            for (name, value, _) in own {
+                for piece in [name, b": ", value, b"\r\n"] {
+                    out.extend_from_slice(piece);
+                }
+            }
+        } else if let Some((_, value, _)) = own.next() {
+            let is_bearer = value.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer "));
+            let bare = if is_bearer { &value[7..] } else { value };
+            match &self.upstream.provider.auth {
+                Auth::Bearer => write::field(out, "authorization", &[b"Bearer ", bare].concat()),
+                Auth::Header(name) => write::field(out, name, bare),
+                Auth::Query(_) | Auth::None => {}
+            }
+        }
+    }
+
+    /// The client's parameters but for its key and those that the provider's path has, then the provider's own.
+    fn write_query(&self, out: &mut Vec<u8>) {
+        let set = self.path.split_once('?').map(|(_, query)| query);
+        let name = |pair: &str| pair.split_once('=').map_or(pair.len(), |(name, _)| name.len());
+        let is_set = |pair: &str| set.is_some_and(|set| set.split('&').any(|other| other[..name(other)] == pair[..name(pair)]));
+        let clients = self.query.unwrap_or("").split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("key=") && !is_set(pair));
+        let credential = self.credential.map(|credential| &*credential.query_pair).filter(|pair| !pair.is_empty());
+        let mut mark = if set.is_some() { b'&' } else { b'?' };
+        for pair in clients.chain(credential) {
+            out.push(std::mem::replace(&mut mark, b'&'));
+            out.extend_from_slice(pair.as_bytes());
+        }
+    }
+
+    fn goes_along(&self, name: &[u8]) -> bool {
+        let is = |known: &&str| name.eq_ignore_ascii_case(known.as_bytes());
+        if self.conversion == Conversion::Translated {
+            return KEPT_IN_TRANSLATION.iter().any(&is);
+        }
+        let ours = name.len() > 10 && name[..10].eq_ignore_ascii_case(b"x-ringway-");
+        !ours && !DROPPED.iter().any(is)
+    }
+}

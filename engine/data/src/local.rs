@@ -1,0 +1,103 @@
+//! Answers that the gateway gives by itself: probes, the list of models, the echo, a count of tokens.
+
+use ringway_adapters::dialect::{Client, DialectId};
+use ringway_adapters::door::{self, Door};
+use ringway_adapters::echo;
+use ringway_adapters::fault::{Fault, Kind};
+use ringway_adapters::models::{self, Model};
+use ringway_policy::key::Principal;
+use ringway_policy::plan::{self, Listed};
+use ringway_policy::snapshot::Snapshot;
+
+use crate::answer;
+use crate::downstream::Downstream;
+use crate::events::Events;
+use crate::exchange::Ending;
+use crate::held::{self, Target};
+use crate::http1::write;
+use crate::journal::{Journal, hex};
+use crate::relay::Delivered;
+use crate::request::Request;
+use crate::rt::Rt;
+
+pub(crate) fn is_probe(path: &str) -> bool {
+    path == "/livez" || path == "/readyz"
+}
+
+/// `/livez` is 200 while the process serves; `/readyz` turns 503 before the drain begins.
+pub(crate) async fn probe<R: Rt>(down: &mut Downstream<'_, R>, path: &str) -> Ending {
+    let ready = path == "/livez" || down.shard.is_ready();
+    let (status, body) = if ready { (200, &b"ok\n"[..]) } else { (503, &b"draining\n"[..]) };
+    let mut head = down.shard.buffers.rent();
+    write::status_line(&mut head, status);
+    write::field(&mut head, "content-type", b"text/plain");
+    let written = down.answer(&mut head, body).await;
+    down.shard.buffers.give(head);
+    written.into()
+}
+
+/// `GET /v1/models` and `/v1/models/ID`: what this key may call.
+pub(crate) async fn models<R: Rt>(
+    down: &mut Downstream<'_, R>,
+    journal: &mut Journal,
+    snapshot: &Snapshot,
+    principal: &Principal,
+    request: &Request<'_>,
+    door: &Door<'_>,
+) -> Ending {
+    if !matches!(request.head.method, http::Method::GET | http::Method::HEAD) {
+        return Fault::new(Kind::NotFound, "models are listed with GET").into();
+    }
+    let list = plan::list(snapshot, principal);
+    let mut body = Vec::new();
+    let found = match door.id {
+        None => {
+            models::list(door.dialect, list.iter().map(|listed| model(listed)), &mut body);
+            Ok(())
+        }
+        Some(id) => door::decode(id).and_then(|id| match list.iter().find(|listed| *listed.id == *id) {
+            Some(listed) => {
+                models::one(door.dialect, model(listed), &mut body);
+                Ok(())
+            }
+            None => Err(Fault::new(Kind::ModelNotFound, format!("model {id:?} is not known; known models: GET /v1/models"))),
+        }),
+    };
+    match found {
+        Ok(()) => answer::whole(down, journal, 200, "application/json", &body).await.into(),
+        Err(fault) => fault.into(),
+    }
+}
+
+fn model(listed: &Listed) -> Model<'_> {
+    Model { id: &listed.id, provider: &listed.owner }
+}
+
+/// The built-in echo: decodes the request in the client's dialect and answers in it.
+pub(crate) async fn echo<R: Rt>(
+    down: &mut Downstream<'_, R>,
+    journal: &mut Journal,
+    dialect: DialectId,
+    body: &[u8],
+    client: Client<'static>,
+    events: &mut Option<Events>,
+) -> Delivered {
+    let mut scratch = body.to_vec();
+    let chat = match (dialect.row().decode_request)(&mut scratch) {
+        Ok(chat) => chat,
+        Err(fault) => return Delivered::Failed(fault),
+    };
+    let id = hex(journal.record.id);
+    let id = std::str::from_utf8(&id).unwrap_or_default();
+    let answer = echo::answer(&chat, id, client.now_unix);
+    let target = Target::for_client(dialect.row(), client, events);
+    held::write_events(down, journal, answer, target).await
+}
+
+/// A count of tokens where the target has no operation for it: an estimate by length.
+pub(crate) async fn count_tokens<R: Rt>(down: &mut Downstream<'_, R>, journal: &mut Journal, body: &[u8]) -> Delivered {
+    let usage = crate::journal::estimate(body.len() as u64, 1);
+    let body = format!("{{\"input_tokens\":{}}}", usage.input);
+    let written = answer::whole(down, journal, 200, "application/json", body.as_bytes()).await;
+    written.map_or_else(Delivered::from, |()| Delivered::Done)
+}

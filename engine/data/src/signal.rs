@@ -1,0 +1,76 @@
+//! A one-time signal to the tasks of one shard: raised once, never lowered, no lock, no allocation once warm.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+/// The signal. Waiting costs a slot in a list.
+#[derive(Default)]
+pub struct Signal {
+    raised: Cell<bool>,
+    waiters: RefCell<Waiters>,
+}
+
+#[derive(Default)]
+struct Waiters {
+    slots: Vec<Option<Waker>>,
+    free: Vec<u32>,
+}
+
+impl Signal {
+    pub fn is_raised(&self) -> bool {
+        self.raised.get()
+    }
+
+    /// Wakes everyone who waits; whoever comes later does not wait.
+    pub fn raise(&self) {
+        self.raised.set(true);
+        for waker in self.waiters.borrow_mut().slots.iter_mut().filter_map(Option::take) {
+            waker.wake();
+        }
+    }
+
+    /// Completes once the signal is raised.
+    pub fn wait(&self) -> Wait<'_> {
+        Wait { signal: self, slot: None }
+    }
+}
+
+/// See `Signal::wait`.
+pub struct Wait<'a> {
+    signal: &'a Signal,
+    slot: Option<u32>,
+}
+
+impl Future for Wait<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.signal.raised.get() {
+            return Poll::Ready(());
+        }
+        let waiters = &mut *self.signal.waiters.borrow_mut();
+        let slot = *self.slot.get_or_insert_with(|| {
+            waiters.free.pop().unwrap_or_else(|| {
+                waiters.slots.push(None);
+                waiters.slots.len() as u32 - 1
+            })
+        });
+        match &mut waiters.slots[slot as usize] {
+            Some(waker) if waker.will_wake(context.waker()) => {}
+            waker => *waker = Some(context.waker().clone()),
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        if let Some(slot) = self.slot {
+            let waiters = &mut *self.signal.waiters.borrow_mut();
+            waiters.slots[slot as usize] = None;
+            waiters.free.push(slot);
+        }
+    }
+}
