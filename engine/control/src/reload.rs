@@ -1,0 +1,256 @@
+//! Reload: file → configuration → snapshot → published. A bad file never replaces a good one.
+
+use std::fmt;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use arc_swap::ArcSwap;
+use ringway_adapters::provider;
+use ringway_policy::config::{self, Config, Problem};
+use ringway_policy::snapshot::Snapshot;
+
+use crate::certificates::Certificates;
+use crate::environment;
+use crate::health::{Health, Part};
+use crate::proxies::Proxies;
+use crate::publish::Publisher;
+use crate::resolve::{self, Names};
+
+/// Largest configuration file.
+const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Where the configuration comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    File(PathBuf),
+    /// A provider for each well-known key in the environment.
+    Environment,
+}
+
+/// Why a configuration was not taken.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// Names the source in messages.
+    pub origin: String,
+    /// Line 0 where the problem is in no line.
+    pub problems: Vec<Problem>,
+}
+
+impl Refusal {
+    fn whole(origin: &str, message: impl Into<String>) -> Refusal {
+        Refusal { origin: origin.to_owned(), problems: vec![Problem { line: 0, column: 0, message: message.into() }] }
+    }
+}
+
+/// One line per problem: `FILE:line:column: message`.
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            match problem.line {
+                0 => write!(f, "{}: {}", self.origin, problem.message)?,
+                line => write!(f, "{}:{line}:{}: {}", self.origin, problem.column, problem.message)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Source {
+    /// The file that it is, if it is one.
+    pub fn files(&self) -> Vec<PathBuf> {
+        match self {
+            Source::File(path) => vec![path.clone()],
+            Source::Environment => Vec::new(),
+        }
+    }
+
+    /// Its name in messages.
+    pub fn origin(&self) -> String {
+        match self {
+            Source::File(path) => path.display().to_string(),
+            Source::Environment => "the environment".to_owned(),
+        }
+    }
+
+    /// Reads and checks the configuration, publishes nothing.
+    ///
+    /// # Errors
+    /// Every problem that was found.
+    pub fn load(&self) -> Result<Config, Refusal> {
+        match self {
+            Source::Environment => Ok(config::from_environment(provider::builtins(), &environment::lookup)),
+            Source::File(path) => {
+                let origin = self.origin();
+                let text = read_bounded(path).map_err(|message| Refusal::whole(&origin, message))?;
+                config::parse(&text, &environment::lookup).map_err(|problems| Refusal { origin, problems })
+            }
+        }
+    }
+
+    /// Makes the snapshot that `config` says; states of targets that `previous` knows go on.
+    ///
+    /// # Errors
+    /// Every problem that was found.
+    pub fn compile(&self, config: &Config, previous: Option<&Snapshot>) -> Result<Snapshot, Refusal> {
+        let revision = previous.map_or(1, |previous| previous.revision + 1);
+        let mut snapshot = Snapshot::compile(config, provider::builtins(), previous, revision)
+            .map_err(|problems| Refusal { origin: self.origin(), problems })?;
+        let proxies = Proxies::read(&environment::lookup).map_err(|message| Refusal::whole("the environment", message))?;
+        proxies.apply(&mut snapshot);
+        if bounds(config) {
+            tracing::warn!("limits and budgets are checked as configuration, but this version does not enforce them");
+        }
+        Ok(snapshot)
+    }
+}
+
+/// The file limits somebody: nobody may believe in a bound that is not there.
+fn bounds(config: &Config) -> bool {
+    let keys = config.virtual_keys.iter().any(|(_, key)| !key.limits.is_empty() || !key.budgets.is_empty());
+    let teams = config.teams.iter().any(|(_, team)| !team.limits.is_empty() || !team.budgets.is_empty());
+    keys || teams || config.customers.iter().any(|(_, customer)| !customer.limits.is_empty() || !customer.budgets.is_empty())
+}
+
+fn read_bounded(path: &Path) -> Result<String, String> {
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    let read = file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
+    if read as u64 > FILE_BYTES_MAX {
+        return Err(format!("the file is larger than {} MiB", FILE_BYTES_MAX >> 20));
+    }
+    Ok(text)
+}
+
+/// What the process asks of every configuration beyond its own soundness: the message says what to do instead.
+pub type Demand = Box<dyn Fn(&Config) -> Result<(), String> + Send + Sync>;
+
+/// Reads the source again when it is told to.
+pub struct Reloader {
+    pub source: Source,
+    pub publisher: Publisher,
+    pub names: Names,
+    pub health: Arc<Health>,
+    pub certificates: Option<Certificates>,
+    /// The configuration that is served, for the admin API.
+    pub served: Arc<ArcSwap<Config>>,
+    pub demand: Demand,
+}
+
+impl Reloader {
+    /// Reads everything again and publishes it whole, or reports why not and leaves everything as it is.
+    pub async fn reload(&self) {
+        match self.try_reload().await {
+            Ok(revision) => {
+                self.health.recover(Part::Configuration);
+                tracing::info!(revision, source = self.source.origin(), "configuration reloaded");
+            }
+            Err(refusal) => {
+                for problem in &refusal.problems {
+                    let (line, column) = (problem.line, problem.column);
+                    tracing::error!(
+                        file = refusal.origin,
+                        line,
+                        column,
+                        problem = problem.message,
+                        "configuration refused; the old one stays"
+                    );
+                }
+                self.health.degrade(Part::Configuration, refusal.to_string());
+            }
+        }
+        self.reload_certificates();
+    }
+
+    async fn try_reload(&self) -> Result<u64, Refusal> {
+        let config = self.source.load()?;
+        let origin = self.source.origin();
+        (self.demand)(&config).map_err(|message| Refusal::whole(&origin, message))?;
+        // Names that are new are looked up before the first request needs them.
+        let draft = self.source.compile(&config, Some(&self.publisher.current()))?;
+        let missing = self.names.learn(resolve::names_of(&draft), resolve::FIRST_WAIT).await;
+        drop(draft);
+        self.publisher.change(|current| {
+            let next = self.source.compile(&config, Some(current))?;
+            Ok::<_, Refusal>(Some(self.names.apply(&next, next.revision).unwrap_or(next)))
+        })?;
+        resolve::tell(&self.health, &missing);
+        self.names.wake.notify_one();
+        self.warn_of_fixed_parts(&config);
+        self.served.store(Arc::new(config));
+        Ok(self.publisher.current().revision)
+    }
+
+    /// Sockets are bound once: say so, where the file now wants others.
+    fn warn_of_fixed_parts(&self, config: &Config) {
+        let served = self.served.load();
+        for (part, changed) in [
+            ("listen", served.listen.iter().map(|at| &at.value).ne(config.listen.iter().map(|at| &at.value))),
+            ("admin", served.admin.as_ref().map(|at| &at.value) != config.admin.as_ref().map(|at| &at.value)),
+            ("tls", paths(&served) != paths(config)),
+        ] {
+            if changed {
+                tracing::warn!(part, "this part of the configuration takes effect at the next start");
+            }
+        }
+    }
+
+    fn reload_certificates(&self) {
+        let Some(certificates) = &self.certificates else { return };
+        match certificates.reload() {
+            Ok(()) => self.health.recover(Part::Certificates),
+            Err(error) => {
+                tracing::error!(error, "certificate refused; the old one stays");
+                self.health.degrade(Part::Certificates, error);
+            }
+        }
+    }
+
+    /// The files whose change is worth a reload.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.source.files().into_iter().chain(self.certificates.iter().flat_map(Certificates::files)).collect()
+    }
+}
+
+fn paths(config: &Config) -> Option<(&str, &str)> {
+    config.tls.as_ref().map(|tls| (tls.cert.value.as_str(), tls.key.value.as_str()))
+}
+
+/// How files look from outside: size and time of change, `None` for one that is not there.
+pub type Look = Vec<Option<(u64, Option<SystemTime>)>>;
+
+pub fn look(files: &[PathBuf]) -> Look {
+    let one = |path: &PathBuf| std::fs::metadata(path).ok().map(|found| (found.len(), found.modified().ok()));
+    files.iter().map(one).collect()
+}
+
+/// Reloads whenever one of the files changed, for ever. `loaded` is how the source's files looked before they were read: a
+/// change since then is not missed.
+pub async fn follow(reloader: Arc<Reloader>, loaded: Look) {
+    let files = reloader.files();
+    let mut watch = match crate::watch::watch(&files) {
+        Ok(Some(watch)) => watch,
+        Ok(None) => return,
+        Err(error) => {
+            tracing::warn!(%error, "files are not watched; send SIGHUP after a change");
+            return;
+        }
+    };
+    let certificates = look(&files[loaded.len()..]);
+    let mut seen = [loaded, certificates].concat();
+    loop {
+        let now = look(&files);
+        if now != seen {
+            seen = now;
+            // A file that is being replaced may be gone for a moment: its return is another change.
+            if seen.iter().all(Option::is_some) {
+                reloader.reload().await;
+            }
+        }
+        watch.changed().await;
+    }
+}

@@ -1,0 +1,219 @@
+//! The admin listener over a real socket, with a client that knows nothing but bytes.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use ringway_adapters::fault::Kind;
+use ringway_adapters::operation::Operation;
+use ringway_control::admin::{Listener, Token, View, serve};
+use ringway_control::health::{Health, Part, Phase};
+use ringway_control::ledger::{self, meter, recent::Recent};
+use ringway_control::publish::Publisher;
+use ringway_control::reload::Source;
+use ringway_policy::config::{self, Config};
+use ringway_policy::counters::ShardCounters;
+use ringway_policy::record::Record;
+use serde_json::Value;
+
+const TOKEN: &str = "rw-0123456789abcdef";
+const FILE: &str = "virtual_keys: {mobile: {key: 0123456789abcdef, models: [\"ringway/*\"]}}";
+
+struct Gateway {
+    address: SocketAddr,
+    health: Arc<Health>,
+    outboxes: Vec<ledger::Outbox>,
+    ledger: ledger::Ledger,
+    shard: Arc<ShardCounters>,
+    _runtime: tokio::runtime::Runtime,
+}
+
+fn gateway() -> Gateway {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let listener = runtime.block_on(Listener::bind("127.0.0.1:0")).unwrap();
+    let address = listener.address().unwrap();
+    let config: Config = config::parse(FILE, &|_| None).unwrap();
+    let health = Arc::new(Health::default());
+    let (meter, recent) = (meter::Shared::default(), Recent::default());
+    let outboxes = ledger::outboxes(1);
+    let setup = ledger::Setup { outboxes: outboxes.clone(), log: None, meter: meter.clone(), recent: recent.clone() };
+    let shard = Arc::new(ShardCounters::default());
+    let view = View {
+        version: "0.0.0-test",
+        driver: "epoll",
+        token: Token::new(TOKEN).unwrap(),
+        health: health.clone(),
+        publisher: Publisher::new(Source::Environment.compile(&config, None).unwrap()),
+        served: Arc::new(ArcSwap::from_pointee(config)),
+        shards: vec![shard.clone()],
+        meter,
+        recent,
+        log_dropped: Arc::new(AtomicU64::new(3)),
+        started: Instant::now(),
+    };
+    runtime.spawn(serve(listener, view));
+    Gateway { address, health, outboxes, ledger: ledger::start(setup).unwrap(), shard, _runtime: runtime }
+}
+
+impl Gateway {
+    /// Status, head and body of `GET path`.
+    fn get(&self, path: &str, headers: &str) -> (u16, String, String) {
+        self.send(&format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n"))
+    }
+
+    fn send(&self, request: &str) -> (u16, String, String) {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head[9..12].parse().unwrap(), head.to_ascii_lowercase(), body.to_owned())
+    }
+
+    fn api(&self, path: &str) -> Value {
+        let (status, _, body) = self.get(path, &format!("authorization: Bearer {TOKEN}\r\n"));
+        assert_eq!(status, 200, "{path}: {body}");
+        serde_json::from_str(&body).unwrap()
+    }
+}
+
+fn record(status: u16, fault: Option<Kind>) -> Record {
+    Record {
+        id: *b"0123456789abcdef",
+        at_ms: 1_700_000_000_000,
+        shard: 0,
+        operation: Operation::Chat,
+        dialect: None,
+        mode: ringway_adapters::ir::Mode::Whole,
+        key: Some("mobile".into()),
+        team: None,
+        route: None,
+        asked: "ringway/echo".into(),
+        provider: Some("ringway".into()),
+        model: Some("echo".into()),
+        attempts: Vec::new(),
+        status,
+        fault,
+        usage: Default::default(),
+        provenance: Default::default(),
+        losses: 0,
+        rescued: false,
+        request_bytes: 1,
+        answer_bytes: 2,
+        overhead_ns: 3,
+        first_byte_ns: 4,
+        total_ns: 5,
+        client_request_id: None,
+        client: None,
+        tags: None,
+    }
+}
+
+#[test]
+fn probes_follow_the_phase_and_need_no_token() {
+    let gateway = gateway();
+    assert_eq!(gateway.get("/livez", "").0, 200);
+    let (status, head, body) = gateway.get("/readyz", "");
+    assert_eq!((status, head.contains("retry-after: 1")), (503, true), "{head}");
+    assert!(body.contains("\"starting\""), "{body}");
+    gateway.health.enter(Phase::Serving);
+    assert_eq!(gateway.get("/readyz", "").0, 200);
+    gateway.health.degrade(Part::Configuration, "ringway.yaml:3:1: unknown key");
+    let (status, _, body) = gateway.get("/readyz", "");
+    assert_eq!(status, 200);
+    assert!(body.contains("degraded") && body.contains("ringway.yaml:3:1"), "{body}");
+    gateway.health.enter(Phase::Draining);
+    assert_eq!(gateway.get("/readyz", "").0, 503);
+    assert_eq!(gateway.get("/livez", "").0, 200);
+}
+
+#[test]
+fn the_api_needs_the_token() {
+    let gateway = gateway();
+    for headers in ["", "authorization: Bearer wrong\r\n", "authorization: Bearer \r\n", "x-api-key: rw-0123456789abcdef\r\n"] {
+        let (status, head, body) = gateway.get("/api/v1/providers", headers);
+        assert_eq!(status, 401, "{headers}");
+        assert!(head.contains("www-authenticate: bearer") && head.contains("application/json"), "{head}");
+        assert!(!body.contains(TOKEN) && serde_json::from_str::<Value>(&body).unwrap()["error"]["code"] == "invalid_api_key", "{body}");
+    }
+    // An unknown collection tells a stranger nothing either.
+    assert_eq!(gateway.get("/api/v1/secrets", "").0, 401);
+}
+
+#[test]
+fn collections_show_names_and_no_secret() {
+    let gateway = gateway();
+    assert_eq!(gateway.api("/api/v1/providers")["data"][0]["name"], "ringway");
+    let keys = gateway.api("/api/v1/keys");
+    assert_eq!(keys["data"][0]["name"], "mobile");
+    assert_eq!(keys["data"][0]["models"][0], "ringway/*");
+    assert!(!keys.to_string().contains("0123456789abcdef"));
+    assert_eq!(gateway.api("/api/v1/models")["data"][0]["name"], "ringway/echo");
+    assert_eq!(gateway.api("/api/v1/routes")["data"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn unknown_pages_and_methods_are_answered_in_json() {
+    let gateway = gateway();
+    let (status, _, body) = gateway.get("/nope", "");
+    assert_eq!((status, serde_json::from_str::<Value>(&body).unwrap()["error"]["code"].as_str()), (404, Some("not_found")), "{body}");
+    let (status, _, body) = gateway.get("/api/v1/nope", &format!("authorization: Bearer {TOKEN}\r\n"));
+    assert!(status == 404 && body.contains("providers, routes"), "{body}");
+    let (status, _, body) = gateway.send("POST /readyz HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+    assert!(status == 405 && body.contains("\"error\""), "{body}");
+}
+
+#[test]
+fn metrics_are_open_to_loopback_but_not_through_a_forwarder() {
+    let gateway = gateway();
+    gateway.shard.connections.store(7, Ordering::Relaxed);
+    gateway.shard.records_dropped.store(2, Ordering::Relaxed);
+    let (status, head, body) = gateway.get("/metrics", "");
+    assert_eq!(status, 200);
+    assert!(head.contains("content-type: text/plain; version=0.0.4"), "{head}");
+    for line in [
+        "ringway_open_connections{shard=\"0\"} 7",
+        "ringway_records_dropped_total{shard=\"0\"} 2",
+        "ringway_log_lines_dropped_total 3",
+        "ringway_build_info{version=\"0.0.0-test\",driver=\"epoll\"} 1",
+        "ringway_breaker_state{target=\"ringway/echo\",state=\"closed\"} 1",
+    ] {
+        assert!(body.contains(line), "{line} in {body}");
+    }
+    assert_eq!(gateway.get("/metrics", "x-forwarded-for: 203.0.113.9\r\n").0, 401);
+    assert_eq!(gateway.get("/metrics", &format!("x-forwarded-for: 203.0.113.9\r\nauthorization: Bearer {TOKEN}\r\n")).0, 200);
+}
+
+#[test]
+fn a_record_reaches_metrics_and_the_api() {
+    let gateway = gateway();
+    gateway.outboxes[0].push(record(200, None)).unwrap();
+    gateway.outboxes[0].push(record(502, Some(Kind::UpstreamReset))).unwrap();
+    let until = Instant::now() + Duration::from_secs(10);
+    let records = loop {
+        let records = gateway.api("/api/v1/records?limit=1");
+        if records["data"].as_array().is_some_and(|list| !list.is_empty()) {
+            break records;
+        }
+        assert!(Instant::now() < until, "the ledger never came round");
+    };
+    assert_eq!(records["data"].as_array().map(Vec::len), Some(1));
+    assert_eq!(records["data"][0]["status"], 502);
+    let (_, _, body) = gateway.get("/metrics", "");
+    assert!(body.contains("status=\"5xx\",fault=\"upstream_error\"} 1"), "{body}");
+    assert!(body.contains("ringway_request_duration_seconds_count{operation=\"chat\",provider=\"ringway\"} 2"), "{body}");
+    gateway.ledger.finish(Duration::from_secs(1));
+}
+
+#[test]
+fn the_status_page_tells_strangers_nothing_of_the_configuration() {
+    let gateway = gateway();
+    let (status, _, body) = gateway.get("/", "");
+    assert!(status == 200 && body.contains("0.0.0-test") && body.contains("Providers"), "{body}");
+    let (_, _, body) = gateway.get("/", "x-forwarded-for: 203.0.113.9\r\n");
+    assert!(!body.contains("Providers"), "{body}");
+}
