@@ -1,0 +1,349 @@
+//! Serving: puts the two planes together, and takes them down in order.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use ringway_control::admin::{self, Token, View};
+use ringway_control::certificates::Certificates;
+use ringway_control::health::{Health, Phase};
+use ringway_control::ledger::log::{Format, Log};
+use ringway_control::ledger::{self, Ledger, meter, recent::Recent};
+use ringway_control::publish::Publisher;
+use ringway_control::reload::{self, Demand, Reloader, Source};
+use ringway_control::resolve::{self, Names};
+use ringway_data::engine::{self, Engine};
+use ringway_data::networks::Networks;
+use ringway_policy::config::{Config, Listen};
+use ringway_policy::counters::ShardCounters;
+use tokio::time::sleep;
+
+use crate::banner::{Banner, Keys, Place, Scheme};
+use crate::flags::{DriverChoice, LogFormat, Serve, Switch};
+use crate::signals::{Request, Signals};
+use crate::{activation, logging, token};
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
+const ADMIN_DEFAULT: &str = "127.0.0.1:8081";
+/// Threads of the control plane. It does little, and each costs memory.
+const CONTROL_THREADS: usize = 2;
+/// Threads for name lookups and file reads.
+const CONTROL_BLOCKING_THREADS: usize = 6;
+/// How long the end waits for the access log's sink.
+const LOG_WAIT: Duration = Duration::from_secs(1);
+/// Exit code of an end that was not waited for: 128 + SIGINT.
+const EXIT_AT_ONCE: i32 = 130;
+
+/// Where the configuration comes from: the named file, the default one if it is there, else the environment.
+pub fn source(config: Option<PathBuf>) -> Source {
+    let default = || Some(PathBuf::from(crate::DEFAULT_FILE)).filter(|path| path.exists());
+    config.or_else(default).map_or(Source::Environment, Source::File)
+}
+
+/// Serves until a signal ends it.
+///
+/// # Errors
+/// What is in the way of a start, and what to do about it.
+pub fn run(flags: &Serve) -> Result<ExitCode, String> {
+    let inherited = Inherited::take();
+    logging::start(flags.log_format, flags.log_level);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .max_blocking_threads(CONTROL_BLOCKING_THREADS)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .map_err(|error| format!("control plane: {error}"))?;
+    let outcome = runtime.block_on(serve(flags, inherited));
+    // A name lookup may hang for long; nobody waits for its answer any more.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn serve(flags: &Serve, inherited: Inherited) -> Result<ExitCode, String> {
+    let started = Instant::now();
+    // First of all, so that a signal during the start is not lost.
+    let mut signals = Signals::new().map_err(|error| format!("signals: {error}"))?;
+    let source = source(flags.config.clone());
+    let loaded = reload::look(&source.files());
+    let config = source.load().map_err(|refusal| refusal.to_string())?;
+    let listen = listen_addresses(flags, &config, &inherited);
+    let demand = demand(&listen, &inherited, flags.allow_anonymous);
+    demand(&config)?;
+
+    let health = Arc::new(Health::default());
+    let names = Names::default();
+    let publisher = publish_first(&source, &config, &names, &health).await?;
+    let certificates = match &config.tls {
+        Some(tls) => {
+            Some(Certificates::open(Path::new(&tls.cert.value), Path::new(&tls.key.value)).map_err(|error| format!("tls: {error}"))?)
+        }
+        None => None,
+    };
+    let (token, fresh_token) = admin_token(flags)?;
+    let admin_address = match flags.admin.as_ref().or(config.admin.as_ref().map(|at| &at.value)) {
+        Some(Listen::Ip(address)) => address.to_string(),
+        Some(Listen::Unix(path)) => format!("unix:{path}"),
+        None => ADMIN_DEFAULT.to_owned(),
+    };
+    let admin_listener = admin::Listener::bind(&admin_address)
+        .await
+        .map_err(|error| format!("admin listener {admin_address}: {error}; choose another with --admin"))?;
+    let admin_place =
+        admin_listener.address().map_or_else(|| Place::Unix(admin_address.trim_start_matches("unix:").to_owned()), Place::Tcp);
+
+    let threads = flags.threads.threads.map_or_else(cores, usize::from);
+    let outboxes = ledger::outboxes(threads);
+    let counters: Vec<Arc<ShardCounters>> = (0..threads).map(|_| Arc::default()).collect();
+    let (meter, recent) = (meter::Shared::default(), Recent::default());
+    let log = access_log(flags, &health)?;
+    let log_dropped = log.as_ref().map(Log::dropped).unwrap_or_default();
+    let ledger = ledger::start(ledger::Setup { outboxes: outboxes.clone(), log, meter: meter.clone(), recent: recent.clone() })
+        .map_err(|error| format!("ledger: {error}"))?;
+
+    let tuning = flags.tuning();
+    let drain = tuning.drain;
+    let engine = engine::start(engine::Setup {
+        listen: listen.iter().map(engine_address).collect(),
+        inherited: inherited.fds,
+        threads,
+        pin: match flags.threads.pin {
+            Switch::On => engine::Pin::Cores,
+            Switch::Off => engine::Pin::None,
+        },
+        driver: match flags.threads.driver {
+            DriverChoice::Auto => engine::Driver::Auto,
+            DriverChoice::Uring => engine::Driver::Uring,
+            DriverChoice::Epoll => engine::Driver::Epoll,
+        },
+        ring_entries: flags.threads.ring_entries,
+        busy_poll_us: flags.threads.busy_poll_us,
+        tuning: Arc::new(tuning),
+        snapshot: publisher.shared(),
+        outboxes,
+        counters: counters.clone(),
+        tls: certificates.as_ref().map(Certificates::shared),
+        trusted: trusted(&flags.trusted_proxies)?,
+        proxy_protocol: flags.proxy_protocol,
+        purge: crate::memory::purge,
+    })
+    .map_err(|error| format!("data plane: {error}"))?;
+    health.enter(Phase::Serving);
+
+    let served = Arc::new(ArcSwap::from_pointee(config));
+    let view = View {
+        version: VERSION,
+        driver: engine.driver(),
+        token,
+        health: health.clone(),
+        publisher: publisher.clone(),
+        served: served.clone(),
+        shards: counters,
+        meter,
+        recent,
+        log_dropped,
+        started,
+    };
+    print_banner(&Banner {
+        version: VERSION,
+        data: engine.addresses().iter().map(place).collect(),
+        tls: if certificates.is_some() { Scheme::Https } else { Scheme::Http },
+        admin: admin_place,
+        fresh_token,
+        driver: engine.driver(),
+        threads,
+        providers: publisher.current().providers.iter().map(|provider| provider.name.to_string()).collect(),
+        origin: source.origin(),
+        keys: if served.load().virtual_keys.0.is_empty() { Keys::Anonymous } else { Keys::Virtual },
+    });
+    let reloader = Arc::new(Reloader {
+        source,
+        publisher: publisher.clone(),
+        names: names.clone(),
+        health: health.clone(),
+        certificates,
+        served,
+        demand,
+    });
+    tokio::spawn(admin::serve(admin_listener, view));
+    tokio::spawn(resolve::run(names, publisher, health.clone()));
+    tokio::spawn(reload::follow(reloader.clone(), loaded));
+    while signals.next().await == Request::Reload {
+        reloader.reload().await;
+    }
+    end(engine, ledger, &health, &mut signals, flags.timeouts.drain_delay.0, drain).await
+}
+
+/// Takes the process down: not ready, then no new requests, then no requests, then no records.
+async fn end(
+    engine: Engine,
+    ledger: Ledger,
+    health: &Health,
+    signals: &mut Signals,
+    delay: Duration,
+    drain: Duration,
+) -> Result<ExitCode, String> {
+    health.enter(Phase::Draining);
+    engine.retire();
+    tracing::info!(drain_seconds = drain.as_secs(), "draining; a second signal ends at once");
+    let drained = async {
+        sleep(delay).await;
+        engine.drain(drain);
+        tokio::task::spawn_blocking(move || engine.join()).await
+    };
+    tokio::select! {
+        _ = drained => {}
+        () = signals.end() => std::process::exit(EXIT_AT_ONCE),
+    }
+    tokio::select! {
+        _ = tokio::task::spawn_blocking(move || ledger.finish(LOG_WAIT)) => {}
+        () = signals.end() => std::process::exit(EXIT_AT_ONCE),
+    }
+    tracing::info!("ended");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Sockets that systemd opened.
+struct Inherited {
+    fds: Vec<std::os::fd::OwnedFd>,
+    addresses: Vec<Option<SocketAddr>>,
+}
+
+impl Inherited {
+    fn take() -> Inherited {
+        let fds = activation::inherited();
+        Inherited { addresses: fds.iter().map(activation::address).collect(), fds }
+    }
+}
+
+/// The flags' addresses, else the file's, else none beside inherited sockets, else the default.
+fn listen_addresses(flags: &Serve, config: &Config, inherited: &Inherited) -> Vec<Listen> {
+    if !flags.listen.is_empty() {
+        return flags.listen.clone();
+    }
+    if !config.listen.is_empty() || !inherited.fds.is_empty() {
+        return config.listen.iter().map(|at| at.value.clone()).collect();
+    }
+    Listen::parse(LISTEN_DEFAULT).into_iter().collect()
+}
+
+/// Whoever reaches a listener without keys spends the operator's money: also a reload must not open that door.
+fn demand(listen: &[Listen], inherited: &Inherited, allow_anonymous: bool) -> Demand {
+    let inherited = inherited.addresses.iter().flatten().map(|address| Listen::Ip(*address));
+    let exposed: Vec<String> =
+        listen.iter().cloned().chain(inherited).filter(|listen| !listen.is_local()).map(|listen| shown(&listen)).collect();
+    Box::new(move |config| {
+        if allow_anonymous || exposed.is_empty() || !config.virtual_keys.0.is_empty() {
+            return Ok(());
+        }
+        Err(format!(
+            "listening on {} without a virtual key lets anyone who reaches it use your provider keys; add virtual_keys to the \
+             configuration, listen on 127.0.0.1, or pass --allow-anonymous",
+            exposed.join(", ")
+        ))
+    })
+}
+
+fn shown(listen: &Listen) -> String {
+    match listen {
+        Listen::Ip(address) => address.to_string(),
+        Listen::Unix(path) => format!("unix:{path}"),
+    }
+}
+
+async fn publish_first(source: &Source, config: &Config, names: &Names, health: &Health) -> Result<Publisher, String> {
+    let first = source.compile(config, None).map_err(|refusal| refusal.to_string())?;
+    let missing = names.learn(resolve::names_of(&first), resolve::FIRST_WAIT).await;
+    resolve::tell(health, &missing);
+    Ok(Publisher::new(names.apply(&first, first.revision).unwrap_or(first)))
+}
+
+fn admin_token(flags: &Serve) -> Result<(Token, Option<String>), String> {
+    let fresh = match flags.admin_token {
+        Some(_) => None,
+        None => Some(token::fresh()?),
+    };
+    let value = flags.admin_token.as_deref().or(fresh.as_deref()).unwrap_or_default();
+    Ok((Token::new(value)?, fresh))
+}
+
+fn access_log(flags: &Serve, health: &Arc<Health>) -> Result<Option<Log>, String> {
+    use std::os::fd::AsFd;
+    if flags.access_log == Switch::Off {
+        return Ok(None);
+    }
+    let format = match flags.log_format {
+        LogFormat::Json => Format::Json,
+        LogFormat::Text => Format::Text,
+    };
+    // Past the standard library's line buffer: a batch is one write.
+    let stdout = std::io::stdout().as_fd().try_clone_to_owned().map_err(|error| format!("stdout: {error}; pass --access-log off"))?;
+    let log = Log::start(format, std::fs::File::from(stdout), health.clone()).map_err(|error| format!("access log: {error}"))?;
+    Ok(Some(log))
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn print_banner(banner: &Banner) {
+    use std::io::Write;
+    let _ = std::io::stderr().lock().write_all(banner.render().as_bytes());
+}
+
+fn engine_address(listen: &Listen) -> engine::ListenAddress {
+    match listen {
+        Listen::Ip(address) => engine::ListenAddress::Tcp(*address),
+        Listen::Unix(path) => engine::ListenAddress::Unix(path.into()),
+    }
+}
+
+fn place(address: &engine::ListenAddress) -> Place {
+    match address {
+        engine::ListenAddress::Tcp(address) => Place::Tcp(*address),
+        engine::ListenAddress::Unix(path) => Place::Unix(path.display().to_string()),
+    }
+}
+
+fn trusted(networks: &[String]) -> Result<Arc<Networks>, String> {
+    Networks::parse(networks.iter().map(String::as_str)).map(Arc::new).map_err(|error| format!("--trusted-proxies: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn none() -> Inherited {
+        Inherited { fds: Vec::new(), addresses: Vec::new() }
+    }
+
+    fn listen(text: &str) -> Vec<Listen> {
+        vec![Listen::parse(text).unwrap()]
+    }
+
+    fn with_key() -> Config {
+        let key = "virtual_keys: {a: {key: 0123456789abcdef}}";
+        ringway_policy::config::parse(key, &|_| None).unwrap()
+    }
+
+    #[test]
+    fn an_open_door_needs_a_key_or_a_word() {
+        let open = demand(&listen("0.0.0.0:8080"), &none(), false);
+        let error = open(&Config::default()).unwrap_err();
+        assert!(error.contains("0.0.0.0:8080") && error.contains("--allow-anonymous"), "{error}");
+        assert!(open(&with_key()).is_ok());
+        assert!(demand(&listen("0.0.0.0:8080"), &none(), true)(&Config::default()).is_ok());
+        assert!(demand(&listen("127.0.0.1:8080"), &none(), false)(&Config::default()).is_ok());
+        assert!(demand(&listen("unix:/run/r.sock"), &none(), false)(&Config::default()).is_ok());
+    }
+
+    #[test]
+    fn an_inherited_socket_can_be_an_open_door() {
+        let inherited = Inherited { fds: Vec::new(), addresses: vec![Some("192.0.2.1:80".parse().unwrap())] };
+        assert!(demand(&[], &inherited, false)(&Config::default()).is_err());
+    }
+}
