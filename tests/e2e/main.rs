@@ -1,0 +1,19 @@
+//! The whole gateway on real sockets, against mock providers on loopback.
+//!
+//! `RINGWAY_BIN` and `LOADTEST_BIN` name the binaries (else those beside this test's own), `RINGWAY_TEST_DRIVER` the
+//! driver (else `auto`).
+
+mod disconnect;
+mod drain;
+mod driver;
+mod extras;
+mod first;
+mod keys;
+mod limits;
+mod reload;
+mod rescue;
+mod spread;
+mod translate;
+mod wall;
+
+use ringway_tests::{client, process};
