@@ -13,7 +13,7 @@ struct Route {
 fn route(rescue: &str, targets: &str) -> Route {
     let mock = Mock::quick();
     let ringway = Ringway::start(&format!(
-        "providers:\n  a: {{like: openai, base_url: \"http://{0}/v1\", keys: [sk-test-a-key]}}\n  claude: {{like: anthropic, base_url: \"http://{0}\", keys: [sk-test-b-key]}}\nroutes:\n  r:\n    {targets}\n    rescue: {rescue}\n    retries: 1\n    timeouts: {{first_byte: 1s, idle: 500ms}}\n",
+        "providers:\n  a: {{like: openai, base_url: \"http://{0}/v1\", keys: [sk-test-a-key]}}\n  claude: {{like: anthropic, base_url: \"http://{0}\", keys: [sk-test-b-key]}}\n  eager: {{like: groq, base_url: \"http://{0}/v1\", keys: [sk-test-c-key]}}\nroutes:\n  r:\n    {targets}\n    rescue: {rescue}\n    retries: 1\n    timeouts: {{first_byte: 1s, idle: 500ms}}\n",
         mock.address
     ));
     Route { mock, ringway }
@@ -72,6 +72,16 @@ fn a_resume_sends_the_text_so_far_along() {
 
 #[test]
 fn a_refused_prefill_never_reaches_the_client() {
-    let route = route("resume", "targets: [{model: a/fault-cut-after-3}]\n    fallbacks: [claude/fault-prefill-refused]");
+    let route = route("resume", "targets: [{model: a/fault-cut-after-3}]\n    fallbacks: [eager/fault-prefill-refused]");
     whole(&route);
+    let log = route.mock.log();
+    let tries: Vec<(&Value, bool)> = log[1..]
+        .iter()
+        .map(|entry| {
+            let sent: Value = serde_json::from_str(entry["body"].as_str().expect("a body")).expect("JSON");
+            let last = sent["messages"].as_array().and_then(|messages| messages.last()).expect("messages").clone();
+            (&entry["status"], last["role"] == "assistant")
+        })
+        .collect();
+    assert_eq!(tries, [(&json!(400), true), (&json!(200), false)], "asked with the prefill, then without");
 }

@@ -113,9 +113,31 @@ fn a_context_length_refusal_goes_to_the_next() {
 
 #[test]
 fn a_length_that_lies_is_no_answer() {
-    let wall = Wall::new("fault-wrong-length-long", "    retries: 0");
-    let answer = wall.ask("r", false);
-    assert_eq!((answer.status, answer.field("x-ringway-provider")), (200, Some("good")), "{}", answer.text());
+    for model in ["fault-wrong-length-long", "fault-wrong-length-short"] {
+        let wall = Wall::new(model, "    retries: 0");
+        let answer = wall.ask("r", false);
+        assert_eq!((answer.status, answer.field("x-ringway-provider")), (200, Some("good")), "{model}: {}", answer.text());
+        assert_eq!(wall.asked(), [model, "spare"]);
+    }
+}
+
+#[test]
+fn a_flapping_primary_never_reaches_the_client() {
+    let model = "fault-flap-300ms";
+    let wall = Wall::new(model, "    retries: 0\n    breaker: {consecutive: 3, probe: 100ms}");
+    let until = std::time::Instant::now() + Duration::from_millis(1500);
+    let (mut request_count, mut primary_count) = (0, 0);
+    while std::time::Instant::now() < until {
+        let answer = wall.ask("r", false);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        request_count += 1;
+        primary_count += usize::from(answer.field("x-ringway-provider") == Some("bad"));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let asked = wall.asked();
+    assert!(primary_count > 0 && primary_count < request_count, "{primary_count} of {request_count}");
+    assert_eq!(count(&asked, "spare"), request_count - primary_count);
+    assert!(count(&asked, model) < request_count, "the breaker spares it while it is down: {asked:?}");
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn unescaped(mut text: &[u8]) -> u64 {
     (len + text.len()) as u64
 }
 
-/// UTF-8 bytes of `\uXXXX`; half of four for each half of a surrogate pair.
+/// UTF-8 bytes of an escape by its four hex digits; half of four for each half of a surrogate pair.
 fn escape(hex: Option<&[u8]>) -> usize {
     match hex {
         Some([b'0', b'0', b'0'..=b'7', _]) => 1,
