@@ -2,6 +2,7 @@
 //!
 //! It depends on no other crate of the workspace: what measures must not share code with what is measured.
 
+mod account;
 mod bars;
 mod compare;
 mod http;
@@ -32,6 +33,8 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Open-loop load: latency counts from when a request was due, so a stalled target cannot hide
     Run(run::RunArgs),
+    /// Sends a seeded mixture of requests, some of which leave at any phase, and notes what the client saw of each
+    Account(account::AccountArgs),
     /// Interleaved rounds over several targets: ratios with their spread, CPU and context switches per request
     Compare(compare::CompareArgs),
     /// Writes nginx.conf and haproxy.cfg as plain keep-alive reverse proxies to compare with
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Command::Mock(args) => mock::serve(&args),
         Command::Replay(args) => replay::serve(&args),
         Command::Run(args) => run::run_command(&args),
+        Command::Account(args) => account::run(&args),
         Command::Compare(args) => compare::compare_command(&args),
         Command::Proxies(args) => proxies::write_configurations(&args),
         Command::Bars(args) => bars::judge(&args),

@@ -16,6 +16,8 @@ pub(super) struct Answer {
     pub(super) thinking: Option<String>,
     pub(super) stop: Stop,
     pub(super) usage: Usage,
+    /// The tariff that the answer says it was made under.
+    pub(super) tier: Option<String>,
     /// The client asked for the usage chunk of a chat stream.
     pub(super) includes_usage: bool,
 }
@@ -41,6 +43,8 @@ pub(super) struct Usage {
     pub(super) input: u32,
     pub(super) output: u32,
     pub(super) cached: u32,
+    /// Written to a cache; in dialects that tell of it.
+    pub(super) written: u32,
     pub(super) reasoning: u32,
 }
 
@@ -71,9 +75,27 @@ impl Answer {
             answer.stop = Stop::Tool;
             answer.usage.output = 8 * answer.calls.len() as u32;
         }
+        answer.take_usage(asked);
         answer.thinking = asked.wants_thinking.then(|| "The user asked, so I think.".to_owned());
         answer.includes_usage = asked.includes_usage;
         answer
+    }
+
+    /// Reports what the request told it to: the figures of an accounting run.
+    fn take_usage(&mut self, asked: &Asked) {
+        let usage = &mut self.usage;
+        for (word, figure) in [
+            ("input", &mut usage.input),
+            ("output", &mut usage.output),
+            ("cached", &mut usage.cached),
+            ("written", &mut usage.written),
+            ("reasoning", &mut usage.reasoning),
+        ] {
+            if let Some(number) = asked.number(word) {
+                *figure = number;
+            }
+        }
+        self.tier = asked.tier();
     }
 
     pub(super) fn text(&self) -> String {
@@ -88,9 +110,10 @@ impl Answer {
             input: INPUT_TOKENS,
             output: pieces.len() as u32,
             cached: if model.contains("cached") { 4 } else { 0 },
+            written: 0,
             reasoning: if model.contains("reason") { 3 } else { 0 },
         };
-        Self { model: model.to_owned(), pieces, calls: Vec::new(), thinking: None, stop, usage, includes_usage: false }
+        Self { model: model.to_owned(), pieces, calls: Vec::new(), thinking: None, stop, usage, tier: None, includes_usage: false }
     }
 }
 

@@ -59,6 +59,18 @@ impl Asked {
         asked
     }
 
+    /// The number that stands behind `WORD=` in the last user message.
+    pub(super) fn number(&self, word: &str) -> Option<u32> {
+        let said = self.last_user_text.split_ascii_whitespace().find_map(|part| part.strip_prefix(word)?.strip_prefix('='));
+        said.and_then(|number| number.parse().ok())
+    }
+
+    /// The tariff that the last user message wants reported, `tier=flex`.
+    pub(super) fn tier(&self) -> Option<String> {
+        let said = self.last_user_text.split_ascii_whitespace().find_map(|part| part.strip_prefix("tier="));
+        said.map(str::to_owned)
+    }
+
     pub(super) fn wants_description(&self) -> bool {
         self.last_user_text.contains("describe")
     }

@@ -19,7 +19,7 @@ pub(super) fn whole(answer: &Answer) -> Value {
     json!({
         "id": ID, "object": "chat.completion", "created": CREATED, "model": answer.model,
         "choices": [{"index": 0, "message": message, "logprobs": null, "finish_reason": finish_reason(answer.stop)}],
-        "usage": usage(answer.usage), "service_tier": "default", "system_fingerprint": "fp_mock",
+        "usage": usage(answer.usage), "service_tier": tier(answer), "system_fingerprint": "fp_mock",
     })
 }
 
@@ -67,7 +67,11 @@ fn delta(answer: &Answer, role: PieceRole, delta: Value, finish_reason: Option<&
 
 fn envelope(answer: &Answer) -> Value {
     json!({"id": ID, "object": "chat.completion.chunk", "created": CREATED, "model": answer.model,
-        "service_tier": "default", "system_fingerprint": "fp_mock"})
+        "service_tier": tier(answer), "system_fingerprint": "fp_mock"})
+}
+
+fn tier(answer: &Answer) -> &str {
+    answer.tier.as_deref().unwrap_or("default")
 }
 
 fn call(tool_call: &ToolCall) -> Value {

@@ -86,12 +86,13 @@ fn stop_reason(stop: Stop) -> &'static str {
     }
 }
 
-/// Here the input figure leaves out what the cache gave.
+/// Here the input figure leaves out what the cache gave and took.
 fn usage(answer: &Answer, output: u32) -> Value {
     let usage = answer.usage;
-    json!({"input_tokens": usage.input - usage.cached, "cache_creation_input_tokens": 0, "cache_read_input_tokens": usage.cached,
-        "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0}, "output_tokens": output,
-        "service_tier": "standard"})
+    json!({"input_tokens": usage.input - usage.cached - usage.written, "cache_creation_input_tokens": usage.written,
+        "cache_read_input_tokens": usage.cached,
+        "cache_creation": {"ephemeral_5m_input_tokens": usage.written, "ephemeral_1h_input_tokens": 0}, "output_tokens": output,
+        "service_tier": answer.tier.as_deref().unwrap_or("standard")})
 }
 
 #[cfg(test)]

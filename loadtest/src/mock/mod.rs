@@ -22,6 +22,7 @@ mod wall;
 mod wire;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,7 +49,8 @@ const LOGGED_BODY_BYTES_MAX: usize = 64 * 1024;
   thinking block with a signature. The text is `word0 word1 …`, the same for every model, so that a second target
   repeats it; an assistant prefill is continued; a model `…-gap-20ms` or `…-delay-1s` brings its own clock; a model `diverge-…` says other words, `multibyte-…` longer letters.
   Usage is always 10 tokens in and one a word out; a model with `cached` in its name reports 4 cached tokens, one
-  with `reason` 3 reasoning tokens. `GET /_log` and `DELETE /_log` serve the request log (with --log).")]
+  with `reason` 3 reasoning tokens; the words `exchange=ID input=N output=N cached=N written=N reasoning=N tier=NAME` report
+  these figures instead. `GET /_log` and `DELETE /_log` serve the request log (with --log).")]
 pub(crate) struct MockArgs {
     /// Address to listen on
     #[arg(long, default_value = "127.0.0.1:9100")]
@@ -71,11 +73,18 @@ pub(crate) struct MockArgs {
     /// Keep the last 10,000 requests for GET /_log
     #[arg(long)]
     pub(crate) log: bool,
+    /// Append a JSON line here for each request whose text holds `exchange=ID`, once its answer has ended
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ledger: Option<PathBuf>,
 }
 
 /// Serves until the process is ended.
 pub(crate) fn serve(args: &MockArgs) -> Result<ExitCode, String> {
-    let log = args.log.then(|| Arc::new(RequestLog::new(LOGGED_BODY_BYTES_MAX)));
+    let ledger = match &args.ledger {
+        Some(path) => Some(std::fs::File::create(path).map_err(|error| format!("{}: {error}", path.display()))?),
+        None => None,
+    };
+    let log = (args.log || ledger.is_some()).then(|| Arc::new(RequestLog::new(LOGGED_BODY_BYTES_MAX, ledger)));
     let options = ServerOptions { listen: args.listen, thread_count: args.threads, log };
     let memory = Arc::new(fault::Memory::new());
     serve_handler(&options, || handler::Mock::new(args.clone(), memory.clone()))

@@ -99,6 +99,7 @@ fn envelope(answer: &Answer, status: &str) -> Value {
         "model": answer.model, "output": [], "parallel_tool_calls": true, "previous_response_id": null,
         "reasoning": {"effort": null, "summary": null}, "store": true, "temperature": 1.0, "text": {"format": {"type": "text"}},
         "tool_choice": "auto", "tools": [], "top_p": 1.0, "truncation": "disabled", "usage": null, "user": null, "metadata": {},
+        "service_tier": answer.tier.as_deref().unwrap_or("default"),
     })
 }
 

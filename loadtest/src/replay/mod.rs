@@ -40,7 +40,7 @@ pub(crate) struct ReplayArgs {
 pub(crate) fn serve(args: &ReplayArgs) -> Result<ExitCode, String> {
     let corpus = Arc::new(Corpus::load(&args.corpus)?);
     println!("{} exchanges", corpus.len());
-    let options = ServerOptions { listen: args.listen, thread_count: 1, log: Some(Arc::new(RequestLog::new(LOGGED_BODY_BYTES_MAX))) };
+    let options = ServerOptions { listen: args.listen, thread_count: 1, log: Some(Arc::new(RequestLog::new(LOGGED_BODY_BYTES_MAX, None))) };
     serve_handler(&options, || Replay { corpus: corpus.clone(), chunk_bytes: args.chunk_bytes })
         .map_err(|error| format!("replay on {}: {error}", args.listen))?;
     Ok(ExitCode::SUCCESS)

@@ -1,11 +1,13 @@
 //! What reached a mock and when: the other half of every end-to-end assertion.
 
 use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::http::Request;
 use crate::mock::scan_model;
@@ -48,6 +50,7 @@ pub(crate) struct RequestLog {
     /// Bodies of this size and more are counted, not kept.
     body_bytes_max: usize,
     entries: Mutex<Entries>,
+    ledger: Option<Mutex<File>>,
 }
 
 #[derive(Default)]
@@ -68,14 +71,20 @@ impl Entries {
     }
 }
 
+/// The figures that an accounting run asks for: from `exchange=` to the end of the text.
+fn exchange_words(body: &str) -> Option<&str> {
+    let words = &body[body.find("exchange=")?..];
+    Some(&words[..words.find(['"', '\\'])?])
+}
+
 fn kept_bytes(entry: &Entry) -> usize {
     entry.body.as_ref().map_or(0, String::len)
 }
 
 impl RequestLog {
-    /// A log that keeps bodies below `body_bytes_max`.
-    pub(crate) fn new(body_bytes_max: usize) -> Self {
-        Self { started: Instant::now(), body_bytes_max, entries: Mutex::default() }
+    /// A log that keeps bodies below `body_bytes_max`, and writes ended exchanges to `ledger`.
+    pub(crate) fn new(body_bytes_max: usize, ledger: Option<File>) -> Self {
+        Self { started: Instant::now(), body_bytes_max, entries: Mutex::default(), ledger: ledger.map(Mutex::new) }
     }
 
     /// Notes a request and returns its index for `finish` and `closed_early`.
@@ -138,12 +147,24 @@ impl RequestLog {
         entries.kept_body_bytes = 0;
     }
 
+    /// One write a line, so that a reader never sees half of one that is followed by another.
+    fn enter(&self, entry: &Entry) {
+        let (Some(ledger), Some(words)) = (&self.ledger, entry.body.as_deref().and_then(exchange_words)) else { return };
+        let line = json!({"words": words, "index": entry.index, "model": entry.model, "path": entry.path, "status": entry.status,
+            "events_sent": entry.events_sent, "left": entry.closed_early, "t_ms": entry.t_ms});
+        let mut file = ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = file.write_all(format!("{line}\n").as_bytes()) {
+            eprintln!("loadtest mock: ledger: {error}");
+        }
+    }
+
     fn with_entry(&self, index: u64, change: impl FnOnce(&mut Entry)) {
         let mut entries = self.lock();
         let Some(first) = entries.queue.front().map(|entry| entry.index) else { return };
         let Some(position) = index.checked_sub(first) else { return };
         if let Some(entry) = entries.queue.get_mut(position as usize) {
             change(entry);
+            self.enter(entry);
         }
     }
 
@@ -163,7 +184,7 @@ mod tests {
 
     #[test]
     fn an_entry_tells_what_arrived_and_what_became_of_it() {
-        let log = RequestLog::new(100);
+        let log = RequestLog::new(100, None);
         let body = r#"{"model":"m1"}"#;
         let text = format!("POST /v1/x HTTP/1.1\r\nX-Api-Key: k\r\nContent-Length: {}\r\n\r\n{body}", body.len());
         let Ok(Parsed::Whole { request, .. }) = parse_request(text.as_bytes()) else { panic!("whole") };

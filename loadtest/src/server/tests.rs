@@ -26,7 +26,7 @@ fn start() -> (SocketAddr, Arc<RequestLog>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
-    let log = Arc::new(RequestLog::new(1024));
+    let log = Arc::new(RequestLog::new(1024, None));
     let shared = log.clone();
     std::thread::spawn(move || event_loop::serve_connections(listener, ByPath, Some(shared)));
     (address, log)
