@@ -152,6 +152,7 @@ mod tests {
             ("/v1/completions", Operation::Complete, OpenaiChat, None, "/completions"),
             ("/v1/embeddings", Operation::Embed, OpenaiChat, None, "/embeddings"),
             ("/v1/models", Operation::Models, OpenaiChat, None, "/models"),
+            ("/v1/key", Operation::Key, OpenaiChat, None, "/key"),
             ("/v1/models/openai/gpt-4.1", Operation::Models, OpenaiChat, Some("openai/gpt-4.1"), "/models/openai/gpt-4.1"),
             ("/v1/moderations", Operation::Moderate, OpenaiChat, None, "/moderations"),
             ("/v1/images/generations", Operation::Image, OpenaiChat, Some("generations"), "/images/generations"),

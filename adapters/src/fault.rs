@@ -26,6 +26,7 @@ pub enum Kind {
 
     InvalidKey,
     ModelNotAllowed,
+    NetworkNotAllowed,
     RateLimited,
     BudgetExceeded,
 
@@ -99,6 +100,7 @@ const KINDS: &[(Kind, Blame, u16, &str)] = &[
     (Kind::ModelNotFound, Blame::Client, 404, "model_not_found"),
     (Kind::InvalidKey, Blame::Policy, 401, "invalid_api_key"),
     (Kind::ModelNotAllowed, Blame::Policy, 403, "model_not_allowed"),
+    (Kind::NetworkNotAllowed, Blame::Policy, 403, "network_not_allowed"),
     (Kind::RateLimited, Blame::Policy, 429, "rate_limit_exceeded"),
     (Kind::BudgetExceeded, Blame::Policy, 402, "budget_exceeded"),
     (Kind::UpstreamConnect, Blame::Upstream, 502, "upstream_error"),

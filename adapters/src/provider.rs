@@ -8,7 +8,9 @@
 //! auth = "bearer"                              # or "none", {header = "x-api-key"}, {query = "key"}
 //! env_keys = ["EXAMPLE_API_KEY"]               # variables that hold its key, first one set wins
 //! headers = [["example-version", "1"]]         # on every request, unless the client sent its own
+//! rate_limits = [{remaining = "x-left", reset = "x-reset"}]   # answer fields: what is left of a limit, when it is full again
 //! models = ["example-*"]                       # may be asked for without the provider's name; `*` for any rest
+//! catalog = ["example"]                        # what the catalog of prices calls it, first one that has a model wins
 //! operations = [                               # what it really has; `path` stands below base_url, {model} is the model's name
 //!     {operation = "chat", dialect = "openai-chat", path = "/chat/completions"},
 //! ]
@@ -41,8 +43,12 @@ pub struct Provider {
     pub quirks: Quirks,
     /// Headers that every request carries (`anthropic-version`), unless the client sent its own.
     pub headers: Vec<(String, String)>,
+    /// Where its answers say how near their credential is to a limit.
+    pub rate_limits: Vec<RateLimitFields>,
     /// Models that it is known to serve: names, `*` for any rest. They may be asked for without the provider's name.
     pub models: Vec<String>,
+    /// Its names in the catalog of models and prices; the first one that has a model wins.
+    pub catalog: Vec<String>,
     /// Page that the facts were read from, and when.
     pub source: String,
     pub date: String,
@@ -93,6 +99,16 @@ pub struct Served {
     pub dialect: DialectId,
     /// Below `base_url`: `/chat/completions`. See `Provider::path` for the placeholders; it may end in a query.
     pub path: String,
+}
+
+/// Names of the two answer fields of one limit. `rate_limit::until_reset` reads the second.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimitFields {
+    /// A whole number: what is left.
+    pub remaining: String,
+    /// When it is full again.
+    pub reset: String,
 }
 
 /// How the key travels.
@@ -153,7 +169,9 @@ pub struct Spec {
     pub operations: Option<Vec<Served>>,
     pub quirks: Option<Quirks>,
     pub headers: Option<Vec<(String, String)>>,
+    pub rate_limits: Option<Vec<RateLimitFields>>,
     pub models: Option<Vec<String>>,
+    pub catalog: Option<Vec<String>>,
     pub source: Option<String>,
     pub date: Option<String>,
 }
@@ -174,8 +192,10 @@ impl Spec {
             operations: self.operations.or_else(|| base.map(|base| base.operations.clone())).unwrap_or_default(),
             quirks: self.quirks.or_else(|| base.map(|base| base.quirks.clone())).unwrap_or_default(),
             headers: self.headers.or_else(|| base.map(|base| base.headers.clone())).unwrap_or_default(),
+            rate_limits: self.rate_limits.or_else(|| base.map(|base| base.rate_limits.clone())).unwrap_or_default(),
             // What one company serves says nothing of a server that is only compatible with it.
             models: self.models.unwrap_or_default(),
+            catalog: self.catalog.unwrap_or_default(),
             source: or(self.source, base.map(|base| &base.source)),
             date: or(self.date, base.map(|base| &base.date)),
         };
@@ -301,6 +321,8 @@ mod tests {
         assert_eq!(derived.name, "my-vllm");
         assert!(derived.env_keys.is_empty(), "the key of another company never goes to it");
         assert_eq!(derived.operations, builtin("openai").unwrap().operations);
+        assert!(derived.catalog.is_empty(), "another company has other prices");
+        assert_eq!(builtin("openai").unwrap().catalog[0], "openai");
         assert!(like("nobody", "x").is_none());
         let text = "like = \"anthropic\"\nbase_url = \"http://127.0.0.1:9100/\"\nauth = {header = \"x-key\"}";
         let derived = parse("mine", text).unwrap();

@@ -5,7 +5,9 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::window::Window;
+use ringway_adapters::fault::{Blame, Kind};
+
+use crate::window::{Counts, Window};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -33,6 +35,9 @@ pub const RATIO_SAMPLES_MIN: u32 = 20;
 
 /// A probe whose outcome was never told holds the others back for at most this many probe intervals.
 const PROBE_PATIENCE_INTERVALS: u64 = 12;
+
+/// A probe of which nothing was heard for so long counts as lost where the settings are not at hand.
+const PROBE_LOST_NS: u64 = 120_000_000_000;
 
 /// State of one target; outlives snapshots.
 #[derive(Debug, Default)]
@@ -64,6 +69,17 @@ pub enum Outcome {
     Failure,
     /// Ended without saying anything of the target's health (client left, 4xx of the client).
     Unknown,
+}
+
+impl Outcome {
+    /// What a failed attempt says of its target. What is wrong with a credential is the credential's alone.
+    pub fn of(kind: Kind) -> Outcome {
+        match kind {
+            Kind::UpstreamAuth | Kind::UpstreamRateLimited | Kind::UpstreamSpendCap | Kind::PrefillRefused => Outcome::Unknown,
+            kind if kind.blame() == Blame::Upstream => Outcome::Failure,
+            _ => Outcome::Unknown,
+        }
+    }
 }
 
 impl Breaker {
@@ -125,6 +141,26 @@ impl Breaker {
             // An open breaker keeps its clock: late failures do not push the next probe away.
             let _ = self.next_probe_ns.compare_exchange(0, next, Ordering::AcqRel, Ordering::Relaxed);
         }
+    }
+
+    /// Open or half-open.
+    pub fn is_open(&self) -> bool {
+        self.next_probe_ns.load(Ordering::Relaxed) != 0
+    }
+
+    /// An attempt would be refused now. Unlike `ask` it takes nothing.
+    pub fn rests(&self, now_ns: u64) -> bool {
+        let next = self.next_probe_ns.load(Ordering::Relaxed);
+        if next == 0 || now_ns < next {
+            return next != 0;
+        }
+        let since = self.probing_since_ns.load(Ordering::Relaxed);
+        since != 0 && now_ns.saturating_sub(since) < PROBE_LOST_NS
+    }
+
+    /// Attempts and failures of the last 10 s.
+    pub(crate) fn counts(&self, now_ns: u64) -> Counts {
+        self.window.sum(now_ns)
     }
 
     /// For metrics and the admin API: closed, open, half-open.

@@ -18,6 +18,8 @@ pub struct ShardCounters {
     pub upstream_connects: AtomicU64,
     /// Records that the full outbox dropped.
     pub records_dropped: AtomicU64,
+    /// Exchanges whose spend the full journal did not take.
+    pub charges_dropped: AtomicU64,
     pub downstream_read_bytes: AtomicU64,
     pub downstream_written_bytes: AtomicU64,
     pub upstream_read_bytes: AtomicU64,

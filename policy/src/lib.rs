@@ -3,17 +3,30 @@
 //! Pure: time comes in as `now`, randomness as a parameter. No socket, clock, file, lock or environment.
 
 pub mod breaker;
+pub mod catalog;
+pub mod condition;
 pub mod config;
+pub mod cost;
 pub mod counters;
 pub mod endpoint;
+pub mod explain;
 pub mod facts;
+pub mod health;
 pub mod key;
+pub mod key_state;
+pub mod lease;
+pub mod money;
 mod near;
+pub mod networks;
 pub mod pattern;
 pub mod pipeline;
 pub mod plan;
+pub mod quota;
 pub mod record;
 pub mod retry;
 pub mod snapshot;
+pub mod spend;
+mod sync;
+pub mod tags;
 pub mod tuning;
 mod window;

@@ -30,8 +30,8 @@ pub enum Next {
     /// Wait, then the same target again. After `UpstreamAuth` and `UpstreamRateLimited` with another credential, after
     /// `PrefillRefused` without the prefill.
     Same { wait: Duration },
-    /// The next target, at once.
-    Target,
+    /// This step of the plan, at once.
+    Target { step: usize },
     /// Give the fault to the client.
     GiveUp,
 }
@@ -101,9 +101,17 @@ const TABLE: &[(Kind, Again, Trigger)] = &[
     (Kind::UpstreamStalled, Again::Never, Trigger::Timeout),
     (Kind::UpstreamRateLimited, Again::OtherCredential, Trigger::RateLimit),
     (Kind::UpstreamSpendCap, Again::OnlyOtherCredential, Trigger::RateLimit),
+    // The gateway's own limits of a provider, credential or model, and below, its budgets.
+    (Kind::RateLimited, Again::Never, Trigger::RateLimit),
     (Kind::ContextLength, Again::Never, Trigger::ContextLength),
     (Kind::ContentFilter, Again::Never, Trigger::ContentFilter),
+    (Kind::BudgetExceeded, Again::Never, Trigger::Budget),
 ];
+
+/// What a fault is to the next target; an error where the table has no row.
+pub fn trigger(kind: Kind) -> Trigger {
+    TABLE.iter().find(|row| row.0 == kind).map_or(Trigger::Error, |row| row.2)
+}
 
 /// Decides by the failure table. `random` is uniform in 0..=u64::MAX, for full jitter.
 pub fn next(plan: &Plan, progress: Progress, fault: &Fault, budget: &RetryBudget, random: u64) -> Next {
@@ -117,7 +125,7 @@ pub fn next(plan: &Plan, progress: Progress, fault: &Fault, budget: &RetryBudget
     {
         return Next::Same { wait };
     }
-    if progress.step + 1 < plan.steps.len() && plan.rules.on.contains(trigger) { Next::Target } else { Next::GiveUp }
+    plan.next_for(progress.step, trigger, plan.rules.on).map_or(Next::GiveUp, |step| Next::Target { step })
 }
 
 /// The wait before the same target may be tried again, `None` where it may not.
@@ -177,11 +185,11 @@ mod tests {
             (Kind::MalformedResponse, Next::Same { wait }),
             (Kind::UpstreamRateLimited, Next::Same { wait }),
             (Kind::PrefillRefused, Next::Same { wait: Duration::ZERO }),
-            (Kind::UpstreamTimeout, Next::Target),
-            (Kind::UpstreamStalled, Next::Target),
-            (Kind::UpstreamSpendCap, Next::Target),
-            (Kind::UpstreamAuth, Next::Target),
-            (Kind::ContextLength, Next::Target),
+            (Kind::UpstreamTimeout, Next::Target { step: 1 }),
+            (Kind::UpstreamStalled, Next::Target { step: 1 }),
+            (Kind::UpstreamSpendCap, Next::Target { step: 1 }),
+            (Kind::UpstreamAuth, Next::Target { step: 1 }),
+            (Kind::ContextLength, Next::Target { step: 1 }),
             (Kind::UpstreamRefused, Next::GiveUp),
             (Kind::ContentFilter, Next::GiveUp),
             (Kind::InvalidRequest, Next::GiveUp),
@@ -197,7 +205,7 @@ mod tests {
         let plan = plan_of(&["a/m", "b/m"]);
         let error = fault(Kind::UpstreamError);
         assert!(matches!(ask(&plan, 0, 2, &error), Next::Same { .. }));
-        assert_eq!(ask(&plan, 0, 3, &error), Next::Target);
+        assert_eq!(ask(&plan, 0, 3, &error), Next::Target { step: 1 });
         assert_eq!(ask(&plan, 1, 3, &error), Next::GiveUp);
         assert_eq!(ask(&plan, 1, 1, &fault(Kind::UpstreamTimeout)), Next::GiveUp);
     }
@@ -206,7 +214,7 @@ mod tests {
     fn retries_of_zero_go_straight_to_the_next_target() {
         let mut plan = plan_of(&["a/m", "b/m"]);
         std::sync::Arc::make_mut(&mut plan.rules).retries = 0;
-        assert_eq!(ask(&plan, 0, 1, &fault(Kind::UpstreamError)), Next::Target);
+        assert_eq!(ask(&plan, 0, 1, &fault(Kind::UpstreamError)), Next::Target { step: 1 });
     }
 
     #[test]
@@ -217,11 +225,15 @@ mod tests {
         let Next::Same { wait } = ask(&plan, 0, 1, &limited) else { panic!("a short Retry-After is waited for") };
         assert!((Duration::from_secs(2)..=Duration::from_millis(2_100)).contains(&wait), "{wait:?}");
         limited.retry_after = Some(Duration::from_secs(11));
-        assert_eq!(ask(&plan, 0, 1, &limited), Next::Target);
+        assert_eq!(ask(&plan, 0, 1, &limited), Next::Target { step: 1 });
         assert_eq!(ask(&plan, 1, 1, &limited), Next::GiveUp);
         limited.retry_after = Some(Duration::from_secs(5));
         let progress = Progress { step: 0, attempts_on_step: 1, left_ns: 3 * SECOND, now_ns: SECOND };
-        assert_eq!(next(&plan, progress, &limited, &RetryBudget::default(), 0), Next::Target, "the wait outlasts the time left");
+        assert_eq!(
+            next(&plan, progress, &limited, &RetryBudget::default(), 0),
+            Next::Target { step: 1 },
+            "the wait outlasts the time left"
+        );
     }
 
     #[test]
@@ -239,8 +251,8 @@ mod tests {
         let mut plan = plan_of(&["a/m", "b/m"]);
         std::sync::Arc::make_mut(&mut plan.rules).on = [Trigger::RateLimit, Trigger::ContentFilter].into_iter().collect();
         assert_eq!(ask(&plan, 0, 1, &fault(Kind::UpstreamTimeout)), Next::GiveUp);
-        assert_eq!(ask(&plan, 0, 3, &fault(Kind::UpstreamRateLimited)), Next::Target);
-        assert_eq!(ask(&plan, 0, 1, &fault(Kind::ContentFilter)), Next::Target);
+        assert_eq!(ask(&plan, 0, 3, &fault(Kind::UpstreamRateLimited)), Next::Target { step: 1 });
+        assert_eq!(ask(&plan, 0, 1, &fault(Kind::ContentFilter)), Next::Target { step: 1 });
     }
 
     #[test]

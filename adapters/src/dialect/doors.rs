@@ -58,6 +58,8 @@ const OPENAI: &[Row] = &[
     ("/completions", Operation::Complete, DialectId::OpenaiChat),
     ("/models", Operation::Models, DialectId::OpenaiChat),
     ("/models/**", Operation::Models, DialectId::OpenaiChat),
+    // The gateway's own.
+    ("/key", Operation::Key, DialectId::OpenaiChat),
     ("/responses/input_tokens", Operation::CountTokens, DialectId::OpenaiResponses),
     // A stored answer's life (get, cancel, delete, input items) has no model and no translation.
     ("/responses/*", Operation::Passthrough, DialectId::OpenaiResponses),

@@ -1,13 +1,16 @@
 //! Dialects: wire formats, one file each, one row each in `DIALECTS`.
 
 pub(crate) mod doors;
+mod seen;
+mod tail;
 
 use std::borrow::Cow;
 
 use crate::event::Event;
 use crate::fault::Fault;
 use crate::ir::{Chat, Loss, Mode};
-use crate::usage::Usage;
+
+pub use seen::{Bill, KEPT_BYTES_MAX, Kept, Seen};
 
 /// A wire format by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,8 +73,29 @@ pub struct Dialect {
     pub encode_error: fn(&Fault, out: &mut Vec<u8>),
     /// The one error event of a broken stream with its framing, appended to `out`.
     pub encode_error_event: fn(&Fault, out: &mut Vec<u8>),
+    /// The header fields in which clients of this dialect look for their rate limits.
+    pub rate_fields: RateFields,
     /// A provider's error answer (status ≥ 400) → its fault. `body` may be anything, empty too.
     pub decode_error: fn(status: u16, body: &[u8]) -> Fault,
+}
+
+/// Names of the header fields that tell a client its rate limits, each as limit, remaining, reset.
+#[derive(Clone, Copy, Debug)]
+pub struct RateFields {
+    /// What the names of all of them begin with.
+    pub prefix: &'static str,
+    pub requests: [&'static str; 3],
+    pub tokens: [&'static str; 3],
+    pub reset: ResetForm,
+}
+
+/// How a reset is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResetForm {
+    /// How long until then: `1h2m3s`, `350ms`.
+    Span,
+    /// RFC 3339, UTC.
+    Time,
 }
 
 /// What the encoder of a request must know of its target.
@@ -126,25 +150,8 @@ pub trait Tap {
     fn seen(&self) -> &Seen;
     /// A whole body of this dialect: the usage and finish in it.
     fn whole(&mut self, body: &[u8]);
-}
-
-/// What a tap has seen so far.
-#[derive(Clone, Debug, Default)]
-pub struct Seen {
-    /// The provider's figure, once it came.
-    pub usage: Option<Usage>,
-    /// Content events that were whole.
-    pub event_count: u64,
-    /// Bytes of generated text, thinking and arguments, for counting where no usage comes.
-    pub text_bytes: u64,
-    /// Every choice that began has its finish reason.
-    pub finished: bool,
-    /// The dialect's own end marker came (`[DONE]`, `message_stop`, `response.completed`).
-    pub ended: bool,
-    /// The stream stands inside an unfinished event: a line or a blank line is missing.
-    pub mid_event: bool,
-    /// The provider reported an error inside the stream.
-    pub fault: Option<Fault>,
+    /// The end of a whole body that was too long to hold: the usage in it.
+    fn tail(&mut self, end: &[u8]);
 }
 
 /// All wire formats, in the order of `DialectId`.
@@ -154,3 +161,6 @@ mod anthropic;
 mod openai;
 mod openai_chat;
 mod openai_responses;
+
+#[cfg(test)]
+mod tests;

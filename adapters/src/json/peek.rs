@@ -27,6 +27,10 @@ pub struct Peek {
     pub fallbacks: Option<Range<usize>>,
     pub fallbacks_value: Option<Range<usize>>,
     pub n: Option<u64>,
+    /// Who uses the client's product, a string: `user`, else `safety_identifier`, else `metadata.user_id`.
+    pub end_user: Option<Range<usize>>,
+    /// Which of the three it is; the least wins.
+    end_user_rank: u8,
     /// Where a new member can be inserted: just behind the opening brace.
     pub open: usize,
     /// The object has a member besides `fallbacks`, which never goes upstream (an inserted member needs a comma behind it).
@@ -47,7 +51,7 @@ pub fn peek(body: &[u8]) -> Result<Peek, Fault> {
     if cursor.peek_type() != Ok(Type::Object) {
         return Err(cursor.malformed("expected a json object").in_request());
     }
-    let mut seen = 0_u8;
+    let mut seen = 0_u16;
     let mut param = None;
     cursor
         .object_spans(|key, key_at, value| {
@@ -83,7 +87,7 @@ fn is_named(key: &[u8], name: &str) -> bool {
 
 type Read = fn(&mut Peek, &mut Cursor<'_>) -> Result<(), Malformed>;
 
-/// The peeked fields, at most eight.
+/// The peeked fields, at most sixteen.
 const FIELDS: &[(&str, Read)] = &[
     ("model", |peek, value| {
         peek.model = match value.peek_type()? {
@@ -119,7 +123,26 @@ const FIELDS: &[(&str, Read)] = &[
         peek.n = number(value)?;
         Ok(())
     }),
+    ("user", |peek, value| end_user(peek, value, 0)),
+    ("safety_identifier", |peek, value| end_user(peek, value, 1)),
+    ("metadata", |peek, value| match value.peek_type()? {
+        Type::Object => value.object_spans(|key, _, value| match key {
+            b"user_id" => end_user(peek, value, 2),
+            _ => Ok(()),
+        }),
+        _ => value.skip().map(drop),
+    }),
 ];
+
+/// What is no string is the provider's to refuse.
+fn end_user(peek: &mut Peek, value: &mut Cursor<'_>, rank: u8) -> Result<(), Malformed> {
+    let is_string = value.peek_type()? == Type::String;
+    let span = value.skip()?;
+    if is_string && (peek.end_user.is_none() || rank < peek.end_user_rank) {
+        (peek.end_user, peek.end_user_rank) = (Some(span), rank);
+    }
+    Ok(())
+}
 
 fn number(value: &mut Cursor<'_>) -> Result<Option<u64>, Malformed> {
     match value.peek_type()? {
@@ -201,6 +224,27 @@ pub fn fallbacks(body: &[u8], peek: &Peek) -> Result<Vec<String>, Fault> {
     Ok(names)
 }
 
+/// The end user whom a body names: `user`, `safety_identifier` or `metadata.user_id`, whichever comes first. Scans the body anew, so
+/// that only those who ask for it pay.
+pub fn user(body: &[u8]) -> Option<Cow<'_, str>> {
+    let mut found = None;
+    let take = |value: &mut Cursor<'_>, found: &mut Option<Range<usize>>| -> Result<(), Malformed> {
+        if found.is_none() && value.peek_type()? == Type::String {
+            *found = Some(value.skip()?);
+        }
+        Ok(())
+    };
+    // A body that is malformed further behind was refused by `peek`.
+    let _ = Cursor::new(body).object_spans(|key, _, value| match key {
+        b"user" | b"safety_identifier" => take(value, &mut found),
+        b"metadata" if value.peek_type()? == Type::Object => {
+            value.object_spans(|key, _, value| if key == b"user_id" { take(value, &mut found) } else { Ok(()) })
+        }
+        _ => Ok(()),
+    });
+    string(body, found?).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,12 +274,43 @@ mod tests {
     }
 
     #[test]
+    fn the_end_user_is_found_where_each_dialect_names_one() {
+        for (body, expected) in [
+            (r#"{"messages":[{"user":"no"}],"user":"a\u0062"}"#, Some("ab")),
+            (r#"{"safety_identifier":"h","user":null}"#, Some("h")),
+            (r#"{"metadata":{"x":{"user_id":"no"},"user_id":"u-1"},"model":"m"}"#, Some("u-1")),
+            (r#"{"metadata":null,"user":7}"#, None),
+            (r#"{"model":"m"}"#, None),
+            (r#"{"user":"#, None),
+            ("[]", None),
+        ] {
+            assert_eq!(user(body.as_bytes()).as_deref(), expected, "{body}");
+        }
+    }
+
+    #[test]
     fn null_is_absent() {
         let found = peek(br#"{"stream":null,"max_tokens":null,"n":null,"stream_options":null}"#).unwrap();
         assert!(!found.is_stream && !found.include_usage);
         assert_eq!((found.max_tokens, found.n), (None, None));
         let body = br#"{"fallbacks":null}"#;
         assert!(fallbacks(body, &peek(body).unwrap()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_end_user_is_found_in_each_of_its_places() {
+        for (body, found) in [
+            (r#"{"user":"u1"}"#, Some("u1")),
+            (r#"{"metadata":{"a":{"user_id":"x"},"user_id":"u2"},"model":"m"}"#, Some("u2")),
+            (r#"{"safety_identifier":"s","metadata":{"user_id":"m"}}"#, Some("s")),
+            (r#"{"metadata":{"user_id":"m"},"safety_identifier":"s","user":"u"}"#, Some("u")),
+            (r#"{"user":7,"metadata":[1],"safety_identifier":null}"#, None),
+            (r#"{"user":{"user":"x"}}"#, None),
+        ] {
+            let peek = peek(body.as_bytes()).unwrap();
+            let name = peek.end_user.map(|span| string(body.as_bytes(), span).unwrap().into_owned());
+            assert_eq!(name.as_deref(), found, "{body}");
+        }
     }
 
     #[test]

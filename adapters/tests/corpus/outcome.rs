@@ -68,7 +68,9 @@ impl Outcome {
 
     pub fn without_private_counts(mut self) -> Outcome {
         if let Some(usage) = &mut self.usage {
-            (usage.cached_write, usage.audio_input, usage.audio_output) = (0, 0, 0);
+            // Only one dialect each has a word for them; Responses counts searches by their items, which no other dialect has.
+            (usage.cached_write, usage.cached_write_1h, usage.audio_input, usage.audio_output) = (0, 0, 0, 0);
+            (usage.image_input, usage.image_output, usage.images, usage.searches) = (0, 0, 0, 0);
             // One provider reports more cached tokens than the prompt has; such a count is cut to the prompt.
             usage.cached_read = usage.cached_read.min(usage.input);
         }

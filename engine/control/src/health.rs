@@ -32,6 +32,8 @@ pub enum Part {
     Certificates,
     AccessLog,
     Names,
+    SharedState,
+    SpendStore,
 }
 
 impl Part {
@@ -41,6 +43,8 @@ impl Part {
             Part::Certificates => "certificates",
             Part::AccessLog => "access log",
             Part::Names => "name resolution",
+            Part::SharedState => "shared state",
+            Part::SpendStore => "spend store",
         }
     }
 }

@@ -4,11 +4,15 @@
 
 pub mod admin;
 pub mod certificates;
+pub mod cluster;
 pub mod environment;
 pub mod health;
 pub mod ledger;
 pub mod proxies;
 pub mod publish;
+pub mod quotas;
 pub mod reload;
 pub mod resolve;
+pub mod spend;
+pub mod vocabulary;
 pub mod watch;

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use ringway_adapters::provider;
 use ringway_policy::config::{self, Config, Problem};
+use ringway_policy::lease::Now;
 use ringway_policy::snapshot::Snapshot;
 
 use crate::certificates::Certificates;
@@ -17,9 +18,10 @@ use crate::health::{Health, Part};
 use crate::proxies::Proxies;
 use crate::publish::Publisher;
 use crate::resolve::{self, Names};
+use crate::spend::Store;
 
-/// Largest configuration file.
-const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Largest configuration file; 100,000 virtual keys take 10 to 30 MiB.
+const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Where the configuration comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,28 +94,33 @@ impl Source {
         }
     }
 
-    /// Makes the snapshot that `config` says; states of targets that `previous` knows go on.
+    /// Tells what in a configuration that is taken is worth a second look.
+    pub fn warn(&self, config: &Config) {
+        for Problem { line, column, message } in config.warnings() {
+            tracing::warn!(file = self.origin(), line, column, problem = message, "configuration");
+        }
+    }
+
+    /// As `compile_for`, for one shard: what tools and tests look at.
     ///
     /// # Errors
     /// Every problem that was found.
     pub fn compile(&self, config: &Config, previous: Option<&Snapshot>) -> Result<Snapshot, Refusal> {
+        self.compile_for(config, previous, 1)
+    }
+
+    /// Makes the snapshot that `config` says, to be served by so many shards; states that `previous` knows go on.
+    ///
+    /// # Errors
+    /// Every problem that was found.
+    pub fn compile_for(&self, config: &Config, previous: Option<&Snapshot>, shard_count: usize) -> Result<Snapshot, Refusal> {
         let revision = previous.map_or(1, |previous| previous.revision + 1);
-        let mut snapshot = Snapshot::compile(config, provider::builtins(), previous, revision)
+        let mut snapshot = Snapshot::compile_for(config, provider::builtins(), previous, revision, shard_count)
             .map_err(|problems| Refusal { origin: self.origin(), problems })?;
         let proxies = Proxies::read(&environment::lookup).map_err(|message| Refusal::whole("the environment", message))?;
         proxies.apply(&mut snapshot);
-        if bounds(config) {
-            tracing::warn!("limits and budgets are checked as configuration, but this version does not enforce them");
-        }
         Ok(snapshot)
     }
-}
-
-/// The file limits somebody: nobody may believe in a bound that is not there.
-fn bounds(config: &Config) -> bool {
-    let keys = config.virtual_keys.iter().any(|(_, key)| !key.limits.is_empty() || !key.budgets.is_empty());
-    let teams = config.teams.iter().any(|(_, team)| !team.limits.is_empty() || !team.budgets.is_empty());
-    keys || teams || config.customers.iter().any(|(_, customer)| !customer.limits.is_empty() || !customer.budgets.is_empty())
 }
 
 fn read_bounded(path: &Path) -> Result<String, String> {
@@ -129,6 +136,9 @@ fn read_bounded(path: &Path) -> Result<String, String> {
 /// What the process asks of every configuration beyond its own soundness: the message says what to do instead.
 pub type Demand = Box<dyn Fn(&Config) -> Result<(), String> + Send + Sync>;
 
+/// The time by the clocks that the data plane reads: limits and budgets are shared with it.
+pub type Clock = fn() -> Now;
+
 /// Reads the source again when it is told to.
 pub struct Reloader {
     pub source: Source,
@@ -139,6 +149,11 @@ pub struct Reloader {
     /// The configuration that is served, for the admin API.
     pub served: Arc<ArcSwap<Config>>,
     pub demand: Demand,
+    /// Shards that spend limits and budgets.
+    pub shard_count: usize,
+    pub clock: Clock,
+    /// What was spent before, for budgets that a reload brings.
+    pub store: Option<Arc<Store>>,
 }
 
 impl Reloader {
@@ -171,16 +186,22 @@ impl Reloader {
         let origin = self.source.origin();
         (self.demand)(&config).map_err(|message| Refusal::whole(&origin, message))?;
         // Names that are new are looked up before the first request needs them.
-        let draft = self.source.compile(&config, Some(&self.publisher.current()))?;
+        let draft = self.source.compile_for(&config, Some(&self.publisher.current()), self.shard_count)?;
         let missing = self.names.learn(resolve::names_of(&draft), resolve::FIRST_WAIT).await;
         drop(draft);
         self.publisher.change(|current| {
-            let next = self.source.compile(&config, Some(current))?;
+            let next = self.source.compile_for(&config, Some(current), self.shard_count)?;
+            // Nothing can fail from here on: the accounts take the amounts of the file that is now in force.
+            next.quotas.enact((self.clock)());
+            if let Some(store) = &self.store {
+                store.restore(&next.quotas, Some(&current.quotas), (self.clock)());
+            }
             Ok::<_, Refusal>(Some(self.names.apply(&next, next.revision).unwrap_or(next)))
         })?;
         resolve::tell(&self.health, &missing);
         self.names.wake.notify_one();
         self.warn_of_fixed_parts(&config);
+        self.source.warn(&config);
         self.served.store(Arc::new(config));
         Ok(self.publisher.current().revision)
     }

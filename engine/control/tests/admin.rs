@@ -7,20 +7,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use ringway_adapters::fault::Kind;
+use ringway_adapters::fault::{Fault, Kind};
 use ringway_adapters::operation::Operation;
 use ringway_control::admin::{Listener, Token, View, serve};
 use ringway_control::health::{Health, Part, Phase};
 use ringway_control::ledger::{self, meter, recent::Recent};
 use ringway_control::publish::Publisher;
 use ringway_control::reload::Source;
+use ringway_policy::breaker::{Outcome, Settings};
 use ringway_policy::config::{self, Config};
 use ringway_policy::counters::ShardCounters;
 use ringway_policy::record::Record;
 use serde_json::Value;
 
 const TOKEN: &str = "rw-0123456789abcdef";
-const FILE: &str = "virtual_keys: {mobile: {key: 0123456789abcdef, models: [\"ringway/*\"]}}";
+const FILE: &str = "
+virtual_keys: {mobile: {key: 0123456789abcdef, models: [\"ringway/*\"]}}
+providers: {far: {like: openai, base_url: \"http://127.0.0.1:1\", keys: [{name: main, value: s3cret-s3cret-s3cret}]}}
+routes: {chat: {strategy: least_latency, targets: [far/large], fallbacks: [{model: far/small, on: [budget]}]}}
+aliases: {fast: far/small}
+";
 
 struct Gateway {
     address: SocketAddr,
@@ -28,6 +34,7 @@ struct Gateway {
     outboxes: Vec<ledger::Outbox>,
     ledger: ledger::Ledger,
     shard: Arc<ShardCounters>,
+    publisher: Publisher,
     _runtime: tokio::runtime::Runtime,
 }
 
@@ -39,23 +46,25 @@ fn gateway() -> Gateway {
     let health = Arc::new(Health::default());
     let (meter, recent) = (meter::Shared::default(), Recent::default());
     let outboxes = ledger::outboxes(1);
-    let setup = ledger::Setup { outboxes: outboxes.clone(), log: None, meter: meter.clone(), recent: recent.clone() };
+    let setup = ledger::Setup { outboxes: outboxes.clone(), log: None, meter: meter.clone(), recent: recent.clone(), purge: || () };
     let shard = Arc::new(ShardCounters::default());
+    let publisher = Publisher::new(Source::Environment.compile(&config, None).unwrap());
     let view = View {
         version: "0.0.0-test",
         driver: "epoll",
         token: Token::new(TOKEN).unwrap(),
         health: health.clone(),
-        publisher: Publisher::new(Source::Environment.compile(&config, None).unwrap()),
+        publisher: publisher.clone(),
         served: Arc::new(ArcSwap::from_pointee(config)),
         shards: vec![shard.clone()],
         meter,
         recent,
         log_dropped: Arc::new(AtomicU64::new(3)),
         started: Instant::now(),
+        clock: || ringway_policy::lease::Now { mono_ns: 1_000_000_000, unix_ms: 0 },
     };
     runtime.spawn(serve(listener, view));
-    Gateway { address, health, outboxes, ledger: ledger::start(setup).unwrap(), shard, _runtime: runtime }
+    Gateway { address, health, outboxes, ledger: ledger::start(setup).unwrap(), shard, publisher, _runtime: runtime }
 }
 
 impl Gateway {
@@ -91,6 +100,7 @@ fn record(status: u16, fault: Option<Kind>) -> Record {
         mode: ringway_adapters::ir::Mode::Whole,
         key: Some("mobile".into()),
         team: None,
+        customer: None,
         route: None,
         asked: "ringway/echo".into(),
         provider: Some("ringway".into()),
@@ -100,6 +110,8 @@ fn record(status: u16, fault: Option<Kind>) -> Record {
         fault,
         usage: Default::default(),
         provenance: Default::default(),
+        delivered: None,
+        tier: None,
         losses: 0,
         rescued: false,
         request_bytes: 1,
@@ -110,6 +122,13 @@ fn record(status: u16, fault: Option<Kind>) -> Record {
         client_request_id: None,
         client: None,
         tags: None,
+        end_user: None,
+        cost: None,
+        charges: Default::default(),
+        downgraded: None,
+        cut: false,
+        trail: Default::default(),
+        mirror_of: None,
     }
 }
 
@@ -153,7 +172,35 @@ fn collections_show_names_and_no_secret() {
     assert_eq!(keys["data"][0]["models"][0], "ringway/*");
     assert!(!keys.to_string().contains("0123456789abcdef"));
     assert_eq!(gateway.api("/api/v1/models")["data"][0]["name"], "ringway/echo");
-    assert_eq!(gateway.api("/api/v1/routes")["data"], Value::Array(Vec::new()));
+    assert!(!gateway.api("/api/v1/providers").to_string().contains("s3cret"));
+}
+
+#[test]
+fn routes_show_the_health_of_their_targets_and_providers_that_of_their_credentials() {
+    let gateway = gateway();
+    let snapshot = gateway.publisher.current();
+    let now_ns = 1_000_000_000;
+    let far = snapshot.providers.iter().find(|upstream| &*upstream.name == "far").unwrap();
+    far.credentials[0].tell_of("m", &Fault::new(Kind::UpstreamAuth, "401"), now_ns);
+    let large = snapshot.targets().find(|target| &*target.id == "far/large").unwrap();
+    (0..5).for_each(|_| large.tell(&Settings::default(), Outcome::Failure, now_ns));
+    let route = &gateway.api("/api/v1/routes")["data"][0];
+    assert_eq!((&route["strategy"], &route["fallbacks"][0]), (&"least_latency".into(), &"far/small".into()), "{route}");
+    let health = &route["health"][0];
+    assert_eq!((&health["breaker"], &health["share_percent"], &health["reason"]), (&"open".into(), &0.into(), &"breaker".into()));
+    assert_eq!(route["health"][1]["share_percent"], 100);
+    let credential = &gateway.api("/api/v1/providers")["data"][1]["credentials"][0];
+    assert_eq!((&credential["state"], &credential["back_in_ms"]), (&"refused".into(), &60_000.into()), "{credential}");
+    let (_, _, body) = gateway.get("/metrics", "");
+    for line in [
+        "ringway_target_share_ratio{target=\"far/large\"} 0",
+        "ringway_target_degraded_state{target=\"far/large\",reason=\"breaker\"} 1",
+        "ringway_target_in_flight_requests{target=\"far/small\"} 0",
+        "ringway_credential_state{provider=\"far\",credential=\"main\",state=\"refused\"} 1",
+        "ringway_credential_state{provider=\"far\",credential=\"main\",state=\"ready\"} 0",
+    ] {
+        assert!(body.contains(line), "{line} in {body}");
+    }
 }
 
 #[test]

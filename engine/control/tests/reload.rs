@@ -9,6 +9,7 @@ use ringway_control::health::{Health, Part};
 use ringway_control::publish::Publisher;
 use ringway_control::reload::{Reloader, Source, follow, look};
 use ringway_control::resolve::Names;
+use ringway_policy::lease::Now;
 use tokio::runtime::Runtime;
 use tokio::time::{sleep, timeout};
 
@@ -38,6 +39,9 @@ impl Stage {
             certificates: None,
             served: Arc::new(ArcSwap::from_pointee(config)),
             demand: Box::new(|config| if config.providers.0.is_empty() { Err("no provider is left".into()) } else { Ok(()) }),
+            shard_count: 1,
+            clock: || Now { mono_ns: 0, unix_ms: 0 },
+            store: None,
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         Stage { folder, runtime, reloader: Arc::new(reloader) }

@@ -1,17 +1,21 @@
 //! The head of the client's answer, and answers that the gateway gives itself.
 
+use std::time::Duration;
+
 use ringway_adapters::dialect::DialectId;
 use ringway_adapters::fault::{Blame, Fault, Kind};
 
 use crate::downstream::{Downstream, WriteEnd};
+use crate::http1::names::{self, Names};
 use crate::http1::write;
 use crate::incoming::Incoming;
 use crate::journal::Journal;
+use crate::rate;
 use crate::rt::Rt;
 
 /// Fields of a provider's answer that are not the client's business: framing of that hop, cookies, transport advice for another
 /// host. Hop-by-hop fields are marked by the parser.
-const DROPPED: &[&str] = &["content-length", "content-encoding", "set-cookie", "alt-svc", "strict-transport-security", "date"];
+static DROPPED: Names = Names::new(&["content-length", "content-encoding", "set-cookie", "alt-svc", "strict-transport-security", "date"]);
 
 /// Begins the head: status line and the `x-ringway-*` fields.
 pub(crate) fn begin(out: &mut Vec<u8>, status: u16, journal: &Journal, now_ns: u64) {
@@ -20,17 +24,11 @@ pub(crate) fn begin(out: &mut Vec<u8>, status: u16, journal: &Journal, now_ns: u
 }
 
 /// Appends the provider's fields.
-pub(crate) fn forward<R: Rt>(out: &mut Vec<u8>, incoming: &Incoming<R>) {
-    for (name, value, hop) in incoming.head.fields.iter(&incoming.buffer) {
-        let dropped = hop || DROPPED.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()));
-        let ours = name.len() > 10 && name[..10].eq_ignore_ascii_case(b"x-ringway-");
-        if !dropped && !ours {
-            out.extend_from_slice(name);
-            out.extend_from_slice(b": ");
-            out.extend_from_slice(value);
-            out.extend_from_slice(b"\r\n");
-        }
-    }
+pub(crate) fn forward<R: Rt>(out: &mut Vec<u8>, incoming: &Incoming<R>, journal: &Journal) {
+    let has_limits = !journal.bill.rows().is_empty();
+    incoming.head.fields.forward(&incoming.buffer, out, |name| {
+        !(DROPPED.contains(name) || names::is_ours(name) || (has_limits && rate::is_rate_field(name)))
+    });
 }
 
 /// Answers with `body`, made by the gateway.
@@ -85,8 +83,12 @@ pub(crate) async fn refusal<R: Rt>(
     if let Some(retry_after) = fault.retry_after.or_else(|| retry_after_default(fault.kind)) {
         let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
         write::field(&mut head, "retry-after", itoa::Buffer::new().format(seconds).as_bytes());
+        if fault.kind.blame() == Blame::Policy {
+            let ms = retry_after.as_nanos().div_ceil(1_000_000).min(u128::from(u64::MAX)) as u64;
+            write::field(&mut head, "retry-after-ms", itoa::Buffer::new().format(ms).as_bytes());
+        }
     }
-    if !may_help(fault.kind) {
+    if !may_help(fault) {
         write::field(&mut head, "x-should-retry", b"false");
     }
     journal.first_byte(status, now_ns);
@@ -96,15 +98,22 @@ pub(crate) async fn refusal<R: Rt>(
 }
 
 /// Overload passes by itself: clients are told when to come back.
-fn retry_after_default(kind: Kind) -> Option<std::time::Duration> {
-    matches!(kind, Kind::Overloaded | Kind::Draining).then_some(std::time::Duration::from_secs(1))
+fn retry_after_default(kind: Kind) -> Option<Duration> {
+    matches!(kind, Kind::Overloaded | Kind::Draining).then_some(Duration::from_secs(1))
 }
 
+/// SDKs wait up to a minute for a `Retry-After` (openai-python and anthropic-sdk-python, `_calculate_retry_timeout`, read
+/// 2026-11-20); a budget that comes back later is not waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Can the same request succeed later? SDKs repeat 408, 409, 429 and 5xx unless told otherwise.
-fn may_help(kind: Kind) -> bool {
-    match kind {
+fn may_help(fault: &Fault) -> bool {
+    match fault.kind {
         Kind::UpstreamSpendCap | Kind::UpstreamAuth | Kind::ContextLength | Kind::ContentFilter | Kind::UpstreamRefused => false,
-        Kind::BudgetExceeded | Kind::MalformedResponse => false,
+        Kind::MalformedResponse => false,
+        // A limit that never allows so much has no time to come back at.
+        Kind::RateLimited => fault.retry_after.is_some(),
+        Kind::BudgetExceeded => fault.retry_after.is_some_and(|after| after <= PATIENCE),
         kind => kind.blame() != Blame::Client || kind == Kind::RequestTimeout,
     }
 }

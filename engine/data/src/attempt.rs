@@ -9,12 +9,12 @@ use ringway_adapters::json::patch::{self, Edit};
 use ringway_policy::snapshot::Upstream;
 use smallvec::SmallVec;
 
-use crate::downstream::Downstream;
 use crate::incoming::{HeadEnd, Incoming};
 use crate::journal::Journal;
 use crate::pool::{self, Connection};
-use crate::race::unless_gone;
+use crate::race::{Gone, unless_gone};
 use crate::rt::{Io, Rt};
+use crate::shard::Shard;
 use crate::wheel::within;
 
 /// The body as it goes upstream.
@@ -69,39 +69,49 @@ pub(crate) enum TryEnd {
 /// Sends `head` and `body` to `upstream` and reads the answer's head; gives the deadline of its first body byte, too. A reused connection that turns out stale before any answer
 /// byte came is replaced by a fresh one, once, within the same attempt.
 pub(crate) async fn send<R: Rt>(
-    down: &mut Downstream<'_, R>,
-    journal: &mut Journal,
+    shard: &Shard<R>,
+    gone: &mut dyn Gone,
+    mut journal: Option<&mut Journal>,
     upstream: &Upstream,
     head: &[u8],
     body: &Outbound<'_>,
     deadlines: Deadlines,
 ) -> Result<(Box<Incoming<R>>, u64), TryEnd> {
-    let shard = down.shard;
     let name: &str = &upstream.name;
     let mut was_stale = false;
     loop {
         let deadline_ns = deadlines.now_ns.saturating_add(deadlines.connect_ns).min(deadlines.total_ns);
         let connected = match was_stale {
-            false => unless_gone(down.gone, pool::checkout(shard, upstream, deadline_ns)).await,
-            true => unless_gone(down.gone, pool::checkout_fresh(shard, upstream, deadline_ns)).await,
+            false => unless_gone(gone, pool::checkout(shard, upstream, deadline_ns)).await,
+            true => unless_gone(gone, pool::checkout_fresh(shard, upstream, deadline_ns)).await,
         };
         let connection = connected.ok_or(TryEnd::Gone)?.map_err(TryEnd::Fault)?;
-        if !connection.reused {
+        if let Some(journal) = journal.as_deref_mut().filter(|_| !connection.reused) {
             // A handshake is the network's time, not the gateway's.
             journal.waits(deadlines.now_ns);
-            journal.works(shard.rt.now_ns());
+            let connected_ns = shard.rt.now_ns();
+            journal.works(connected_ns);
+            journal.connected(deadlines.now_ns, connected_ns);
         }
         let reused = connection.reused;
         was_stale = reused;
         // A write that breaks is no verdict yet: the provider may have answered before it had read everything.
         let handed_ns = shard.rt.now_ns();
-        journal.waits(handed_ns);
-        if write(down, &connection, head, body, deadlines).await? == Wrote::Nothing && reused {
+        if let Some(journal) = journal.as_deref_mut() {
+            journal.waits(handed_ns);
+        }
+        if write(shard, gone, &connection, head, body, deadlines).await? == Wrote::Nothing && reused {
             continue;
         }
         let deadline_ns = deadlines.first_byte(handed_ns);
-        let result = Incoming::begin(shard, connection, down.gone, deadline_ns, name).await;
-        journal.works(shard.rt.now_ns());
+        let result = Incoming::begin(shard, connection, gone, deadline_ns, name).await;
+        if let Some(journal) = journal.as_deref_mut() {
+            let answered_ns = shard.rt.now_ns();
+            journal.works(answered_ns);
+            if result.is_ok() {
+                journal.answered(deadlines.now_ns, answered_ns);
+            }
+        }
         return match result {
             Ok(incoming) => Ok((incoming, deadline_ns)),
             Err(HeadEnd::Gone) => Err(TryEnd::Gone),
@@ -123,13 +133,13 @@ enum Wrote {
 
 /// Writes the request. An error after the first byte is left to the read of the answer.
 async fn write<R: Rt>(
-    down: &mut Downstream<'_, R>,
+    shard: &Shard<R>,
+    gone: &mut dyn Gone,
     connection: &Connection<R>,
     head: &[u8],
     body: &Outbound<'_>,
     deadlines: Deadlines,
 ) -> Result<Wrote, TryEnd> {
-    let shard = down.shard;
     let mut list: SmallVec<[IoSlice<'_>; PIECES_INLINE]> = SmallVec::new();
     list.push(IoSlice::new(head));
     body.pieces(&mut list);
@@ -146,7 +156,7 @@ async fn write<R: Rt>(
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let deadline_ns = deadlines.first_byte(shard.rt.now_ns());
                 let room = Box::pin(within(&shard.wheel, deadline_ns, connection.stream.writable()));
-                match unless_gone(down.gone, room).await {
+                match unless_gone(gone, room).await {
                     None => return Err(TryEnd::Gone),
                     Some(Err(_)) => {
                         return Err(TryEnd::Fault(Fault::new(Kind::UpstreamTimeout, "the upstream did not take the request in time")));

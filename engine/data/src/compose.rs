@@ -6,6 +6,7 @@ use ringway_adapters::provider::Auth;
 use ringway_policy::snapshot::Upstream;
 use ringway_policy::snapshot::credential::Credential;
 
+use crate::http1::names::{self, Names};
 use crate::http1::write;
 use crate::request::Request;
 
@@ -20,7 +21,7 @@ pub(crate) enum Conversion {
 
 /// Fields that never go upstream, whatever their value: framing and routing of this hop, the caller's credentials and cookies,
 /// and what the gateway decides itself. Hop-by-hop fields are marked by the parser.
-const DROPPED: &[&str] = &[
+static DROPPED: Names = Names::new(&[
     "host",
     "content-length",
     "content-encoding",
@@ -38,13 +39,13 @@ const DROPPED: &[&str] = &[
     "x-real-ip",
     "forwarded",
     "via",
-];
+]);
 
 /// Fields that may hold a credential of the caller's own. They go along only to a provider with `credentials: caller`.
-const CREDENTIALS: &[&str] = &["authorization", "x-api-key", "api-key", "x-goog-api-key"];
+static CREDENTIALS: Names = Names::new(&["authorization", "x-api-key", "api-key", "x-goog-api-key"]);
 
 /// Fields that go along even when the body is translated.
-const KEPT_IN_TRANSLATION: &[&str] = &["user-agent", "traceparent", "tracestate"];
+static KEPT_IN_TRANSLATION: Names = Names::new(&["user-agent", "traceparent", "tracestate"]);
 
 /// What the head is made of. `query` is what the client wrote behind the `?`.
 pub(crate) struct Head<'a> {
@@ -74,14 +75,7 @@ impl Head<'_> {
         if self.upstream.caller_credentials {
             self.write_callers(request, out);
         }
-        for (name, value, hop) in request.head.fields.iter(request.bytes) {
-            if !hop && self.goes_along(name) {
-                out.extend_from_slice(name);
-                out.extend_from_slice(b": ");
-                out.extend_from_slice(value);
-                out.extend_from_slice(b"\r\n");
-            }
-        }
+        request.head.fields.forward(request.bytes, out, |name| self.goes_along(name));
         if self.conversion == Conversion::Translated {
             write::field(out, "content-type", b"application/json");
         }
@@ -101,9 +95,8 @@ impl Head<'_> {
     /// The caller's own credential: as it came within one dialect, else its first one in the provider's own form.
     fn write_callers(&self, request: &Request<'_>, out: &mut Vec<u8>) {
         let is_virtual = |value: &[u8]| self.virtual_key.is_some_and(|key| memchr::memmem::find(value, key.as_bytes()).is_some());
-        let is_credential = |name: &[u8]| CREDENTIALS.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()));
         let fields = request.head.fields.iter(request.bytes);
-        let mut own = fields.filter(|(name, value, hop)| !hop && is_credential(name) && !is_virtual(value));
+        let mut own = fields.filter(|(name, value, hop)| !hop && CREDENTIALS.contains(name) && !is_virtual(value));
         if self.conversion == Conversion::Untouched {
             for (name, value, _) in own {
                 for piece in [name, b": ", value, b"\r\n"] {
@@ -136,11 +129,9 @@ impl Head<'_> {
     }
 
     fn goes_along(&self, name: &[u8]) -> bool {
-        let is = |known: &&str| name.eq_ignore_ascii_case(known.as_bytes());
-        if self.conversion == Conversion::Translated {
-            return KEPT_IN_TRANSLATION.iter().any(&is);
+        match self.conversion {
+            Conversion::Translated => KEPT_IN_TRANSLATION.contains(name),
+            Conversion::Untouched => !DROPPED.contains(name) && !names::is_ours(name),
         }
-        let ours = name.len() > 10 && name[..10].eq_ignore_ascii_case(b"x-ringway-");
-        !ours && !DROPPED.iter().any(is)
     }
 }

@@ -6,31 +6,31 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use ringway_adapters::dialect::{Client, Target as EncodeTarget};
+use ringway_adapters::dialect::Client;
 use ringway_adapters::door::Door;
-use ringway_adapters::fault::{Blame, Fault, Kind};
-use ringway_adapters::ir::{Gravity, Loss, Message, Mode, Part, Role};
-use ringway_adapters::json::patch::{self, Edits};
-use ringway_adapters::json::peek::{self, Peek};
+use ringway_adapters::fault::{Fault, Kind};
+use ringway_adapters::ir::Mode;
+use ringway_adapters::json::peek::Peek;
 use ringway_adapters::operation::Operation;
-use ringway_adapters::quirk;
 use ringway_adapters::splice::Splice;
-use ringway_adapters::usage::Usage;
-use ringway_policy::breaker::{Outcome, Pass};
-use ringway_policy::plan::{Losses, Plan, Rescue, Step};
+use ringway_policy::breaker::Outcome;
+use ringway_policy::health::Watch;
+use ringway_policy::key::Principal;
+use ringway_policy::plan::{Plan, Rescue, Step, Trigger};
 use ringway_policy::retry::{self, Next, Progress};
-use ringway_policy::snapshot::credential::{self, Credential};
-use ringway_policy::snapshot::{Snapshot, Upstream, UsageMode};
+use ringway_policy::snapshot::credential::{self, Credential, Elsewhere};
+use ringway_policy::snapshot::{Snapshot, Upstream};
 
 use crate::answer::{self, Refusal};
 use crate::attempt::{self, Deadlines, Outbound, TryEnd};
-use crate::compose::{Conversion, Head};
+use crate::compose::Conversion;
 use crate::downstream::Downstream;
 use crate::events::{Events, Source};
-use crate::exchange::{self, Ending};
+use crate::exchange::Ending;
+use crate::hedge::{self, Due};
 use crate::held::{self, Target};
-use crate::incoming::{Incoming, ReadEnd, Room};
-use crate::journal::{Journal, estimate};
+use crate::incoming::Incoming;
+use crate::journal::Journal;
 use crate::local;
 use crate::race::unless_gone;
 use crate::relay::{self, Delivered, StreamClock};
@@ -38,11 +38,10 @@ use crate::request::Request;
 use crate::rt::Rt;
 use crate::strip::Strip;
 
-/// Bytes of a provider's error body that are read for its reason.
-const ERROR_BODY_BYTES_MAX: usize = 64 * 1024;
-
-/// Bound of an answer that a dialect demands and the client did not give, tokens.
-const MAX_TOKENS_DEFAULT: u64 = 4096;
+mod beside;
+mod body;
+mod limits;
+mod refused;
 
 /// What the client asks for, read from its body.
 pub(crate) struct Asked<'a> {
@@ -56,6 +55,7 @@ pub(crate) struct Asked<'a> {
 /// Everything that all attempts of one exchange share.
 struct Delivery<'a> {
     snapshot: &'a Snapshot,
+    principal: &'a Principal,
     request: &'a Request<'a>,
     door: &'a Door<'a>,
     asked: &'a Asked<'a>,
@@ -66,6 +66,8 @@ struct Delivery<'a> {
     events: Option<Events>,
     /// Assistant text that the next attempt continues.
     prefill: Option<String>,
+    /// The step that answered in place of the one that was asked first, and when it was asked.
+    won: Option<(usize, u64)>,
     /// The last attempt's refusal, where it is the client's to mend and in its dialect: it gets these bytes.
     refusal: Option<Refusal>,
 }
@@ -76,6 +78,7 @@ pub(crate) async fn deliver<R: Rt>(
     down: &mut Downstream<'_, R>,
     journal: &mut Journal,
     snapshot: &Snapshot,
+    principal: &Principal,
     request: &Request<'_>,
     door: &Door<'_>,
     asked: &Asked<'_>,
@@ -85,28 +88,51 @@ pub(crate) async fn deliver<R: Rt>(
     let shard = down.shard;
     let total = asked.timeout.map_or(plan.rules.total, |timeout| timeout.min(plan.rules.total));
     let total_ns = journal.begun_ns().saturating_add(nanos(total));
-    let mut delivery = Delivery { snapshot, request, door, asked, body, plan, total_ns, events: None, prefill: None, refusal: None };
+    let mut delivery =
+        Delivery { snapshot, principal, request, door, asked, body, plan, total_ns, events: None, prefill: None, won: None, refusal: None };
+    if let Some(step) = &plan.mirror {
+        delivery.mirror(shard, journal, step);
+    }
     let (mut step_index, mut tries) = (0, 0);
     let mut fault = Fault::new(Kind::ModelNotFound, "the route has no target");
+    // What the next target is taken for.
+    let mut cause = Trigger::Error;
     while let Some(step) = plan.steps.get(step_index) {
         let now_ns = shard.rt.now_ns();
         if now_ns >= total_ns {
             fault = Fault::new(Kind::UpstreamTimeout, "the request's total time is over");
             break;
         }
-        if let Pass::Open { retry_in_ns } = step.target.breaker.ask(&plan.rules.breaker, now_ns) {
-            fault = breaker_open(&step.target.id, retry_in_ns, &fault, journal);
-            (step_index, tries) = (step_index + 1, 0);
+        let own = principal.credential(step.provider);
+        let skipped = journal.bill.skips(snapshot, step_index, step);
+        let passed_over = skipped.or_else(|| {
+            let fault = plan.unavailable(snapshot, step, own, now_ns)?;
+            journal.resting(&step.target, fault.retry_after.map_or(0, nanos));
+            Some(fault)
+        });
+        if let Some(passed_over) = passed_over {
+            if journal.record.attempts.is_empty() {
+                // Where a target was tried, its fault says more than why the next one was not.
+                cause = retry::trigger(passed_over.kind);
+                fault = passed_over;
+            }
+            let Some(next) = plan.next_beyond(step_index, cause) else { break };
+            (step_index, tries) = (next, 0);
             continue;
         }
         tries += 1;
         if tries == 1 {
             step.target.retry_budget.deposit(now_ns);
         }
-        let (delivered, ended_ns) = delivery.attempt(down, journal, step, now_ns).await;
+        let hedge = hedge::due(plan, asked.mode, step_index, journal.record.attempts.len());
+        let (delivered, ended_ns) = delivery.attempt(down, journal, step, now_ns, hedge).await;
+        if let Some((won, _)) = delivery.won.take() {
+            (step_index, tries) = (won, 1);
+        }
+        let step = &plan.steps[step_index];
         journal.works(ended_ns);
         let outcome = if delivery.diverged() { Outcome::Success } else { outcome(&delivered) };
-        step.target.breaker.tell(&plan.rules.breaker, outcome, ended_ns);
+        step.target.tell(&plan.rules.breaker, outcome, ended_ns);
         let failed = match delivered {
             Delivered::Done => return Ending::Answered,
             Delivered::Gone => return Ending::Gone,
@@ -120,16 +146,17 @@ pub(crate) async fn deliver<R: Rt>(
                 retry::next(plan, progress, failed, &step.target.retry_budget, shard.rt.random())
             }
             Failure::WithoutPrefill(_) => Next::Same { wait: Duration::ZERO },
-            Failure::After(_) if delivery.rescue(journal) => match plan.steps.len() > step_index + 1 {
-                true => Next::Target,
+            Failure::After(_) if delivery.rescue(journal) => match plan.next_beyond(step_index, retry::trigger(failed.kind())) {
+                Some(step) => Next::Target { step },
                 // A silent target is not asked again, whether or not an answer began before.
-                false if tries < retry::ATTEMPTS_PER_TARGET_MAX && failed.kind() != Kind::UpstreamTimeout => {
+                None if tries < retry::ATTEMPTS_PER_TARGET_MAX && failed.kind() != Kind::UpstreamTimeout => {
                     Next::Same { wait: Duration::ZERO }
                 }
-                false => Next::GiveUp,
+                None => Next::GiveUp,
             },
             Failure::After(_) => Next::GiveUp,
         };
+        cause = retry::trigger(failed.kind());
         fault = failed.into_fault();
         match next {
             Next::Same { wait } => {
@@ -139,8 +166,8 @@ pub(crate) async fn deliver<R: Rt>(
                 }
                 journal.works(shard.rt.now_ns());
             }
-            Next::Target if step_index + 1 < plan.steps.len() => (step_index, tries) = (step_index + 1, 0),
-            Next::Target | Next::GiveUp => break,
+            Next::Target { step } => (step_index, tries) = (step, 0),
+            Next::GiveUp => break,
         }
     }
     match &mut delivery.events {
@@ -211,17 +238,13 @@ impl Delivery<'_> {
     fn rescue(&mut self, journal: &mut Journal) -> bool {
         let Some(events) = &mut self.events else { return false };
         let Some(splice) = events.splice.as_mut().filter(|splice| splice.may_rescue()) else { return false };
-        let spent = events.seen.usage.unwrap_or_else(|| estimate(self.body.len() as u64, events.seen.text_bytes));
-        if let Some(attempt) = journal.record.attempts.last_mut() {
-            attempt.usage = spent;
-        }
         journal.record.rescued = true;
         self.prefill = match self.plan.rules.rescue {
             Rescue::Resume => splice.prefill().map(|text| text.trim_end().to_owned()).filter(|text| !text.is_empty()),
             _ => None,
         };
         match &self.prefill {
-            Some(prefill) => splice.resume(prefill, estimate(0, events.seen.text_bytes).output),
+            Some(prefill) => splice.resume(prefill, events.seen.delivered_tokens()),
             None => splice.restart(),
         }
         true
@@ -229,33 +252,78 @@ impl Delivery<'_> {
 
     /// One attempt with its line in the record.
     /// Gives how it went and when it ended.
-    async fn attempt<R: Rt>(&mut self, down: &mut Downstream<'_, R>, journal: &mut Journal, step: &Step, now_ns: u64) -> (Delivered, u64) {
+    async fn attempt<R: Rt>(
+        &mut self,
+        down: &mut Downstream<'_, R>,
+        journal: &mut Journal,
+        step: &Step,
+        now_ns: u64,
+        hedge: Option<Due>,
+    ) -> (Delivered, u64) {
         let upstream = &self.snapshot.providers[step.provider];
-        journal.attempt(&upstream.name, &step.model, 0, None, 0, Usage::default());
+        journal.attempt(upstream, step);
         self.refusal = None;
-        let delivered = self.send(down, journal, upstream, step, now_ns).await;
-        let ended_ns = down.shard.rt.now_ns();
-        if let Some(attempt) = journal.record.attempts.last_mut() {
-            attempt.total_ns = ended_ns.saturating_sub(now_ns);
-            attempt.fault = match &delivered {
-                Delivered::Failed(fault) | Delivered::Broken(fault) => Some(fault.kind),
-                Delivered::Gone => Some(Kind::ClientGone),
-                Delivered::Done => None,
-            };
-            if let Delivered::Failed(fault) = &delivered {
-                attempt.status = fault.upstream_status.unwrap_or(attempt.status);
-            }
+        let mut watch = Some(Watch::begin(&step.target, self.asked.mode, now_ns));
+        // What takes no time to generate, or is answered here, says nothing of how fast the target is.
+        if matches!(self.door.operation, Operation::Chat | Operation::Complete) {
+            journal.watch = watch.take();
         }
+        let delivered = self.funded(down, journal, upstream, step, now_ns, hedge).await;
+        journal.watch = None;
+        drop(watch);
+        journal.input(self.body);
+        let ended_ns = down.shard.rt.now_ns();
+        let (step, now_ns) = self.won.map_or((step, now_ns), |(index, begun_ns)| (&self.plan.steps[index], begun_ns));
+        let (fault, status) = match &delivered {
+            Delivered::Failed(fault) => (Some(fault.kind), fault.upstream_status),
+            Delivered::Broken(fault) => (Some(fault.kind), None),
+            Delivered::Gone => (Some(Kind::ClientGone), None),
+            Delivered::Done => (None, None),
+        };
+        if fault.is_none() && !journal.record.cut && !self.snapshot.quotas.is_empty() {
+            step.target.learned.add(journal.record.usage.output);
+        }
+        journal.end_attempt(now_ns, fault, status, ended_ns);
         (delivered, ended_ns)
     }
 
-    async fn send<R: Rt>(
+    /// Draws the credential, promises what the attempt may come to, and sends.
+    async fn funded<R: Rt>(
         &mut self,
         down: &mut Downstream<'_, R>,
         journal: &mut Journal,
         upstream: &Upstream,
         step: &Step,
         now_ns: u64,
+        hedge: Option<Due>,
+    ) -> Delivered {
+        let credential = beside::draw(self.principal, down.shard, upstream, step, now_ns);
+        if credential.is_none()
+            && let Some(fault) = credential::refusal(&upstream.credentials, &upstream.name, &step.model, Elsewhere::Nowhere, now_ns)
+        {
+            return Delivered::Failed(fault);
+        }
+        let at = journal.at(now_ns);
+        let mut reserved = journal.bill.attempt(self.snapshot, &self.plan.rules, step, credential, at);
+        while reserved.is_err() && Box::pin(down.shard.asked(&journal.bill)).await {
+            reserved = journal.bill.attempt(self.snapshot, &self.plan.rules, step, credential, at);
+        }
+        match reserved {
+            Ok(()) => self.send(down, journal, upstream, step, credential, now_ns, hedge).await,
+            Err(fault) => Delivered::Failed(fault),
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    async fn send<R: Rt>(
+        &mut self,
+        down: &mut Downstream<'_, R>,
+        journal: &mut Journal,
+        upstream: &Upstream,
+        step: &Step,
+        credential: Option<&Credential>,
+        now_ns: u64,
+        hedge: Option<Due>,
     ) -> Delivered {
         let shard = down.shard;
         let client = self.client(journal.record.at_ms / 1000);
@@ -299,29 +367,34 @@ impl Delivery<'_> {
                 Err(fault) => return Delivered::Failed(fault),
             },
         };
-        let credential = credential::draw(&upstream.credentials, now_ns, shard.rt.random());
         let mut head = shard.buffers.rent();
-        let wants_key = upstream.caller_credentials && !self.snapshot.keys.is_empty();
-        let composed = Head {
-            method: "POST",
-            upstream,
-            path: &step.path,
-            query: self.request.query().filter(|_| same),
-            credential,
-            virtual_key: if wants_key { exchange::key(self.request) } else { None },
-            conversion,
-            body_len: outbound.len(),
-        };
-        composed.write(self.request, &mut head);
+        self.head(upstream, step, credential, conversion, outbound.len()).write(self.request, &mut head);
         let deadlines = Deadlines {
             now_ns,
             connect_ns: nanos(self.plan.rules.connect),
             first_byte_ns: nanos(self.plan.rules.first_byte),
             total_ns: self.total_ns,
         };
-        let sent = attempt::send(down, journal, upstream, &head, &outbound, deadlines).await;
+        let raced = match hedge {
+            None => {
+                let sent = attempt::send(shard, down.gone, Some(&mut *journal), upstream, &head, &outbound, deadlines).await;
+                hedge::Raced { sent, second: None }
+            }
+            Some(due) => {
+                let first = hedge::First { step, upstream, head: &head, outbound: &outbound, deadlines };
+                Box::pin(self.hedged(down, journal, first, due)).await
+            }
+        };
         shard.buffers.give(head);
-        let (mut incoming, first_ns) = match sent {
+        let (upstream, step, credential) = match &raced.second {
+            None => (upstream, step, credential),
+            Some(second) => {
+                self.won = Some((second.index, second.begun_ns));
+                let step = &self.plan.steps[second.index];
+                (&self.snapshot.providers[step.provider], step, second.credential.as_ref())
+            }
+        };
+        let (mut incoming, first_ns) = match raced.sent {
             Ok(sent) => sent,
             Err(TryEnd::Gone) => return Delivered::Gone,
             Err(TryEnd::Fault(fault)) => return Delivered::Failed(fault),
@@ -330,11 +403,14 @@ impl Delivery<'_> {
         if let Some(attempt) = journal.record.attempts.last_mut() {
             attempt.status = status;
         }
+        if let Some(credential) = credential.filter(|_| status < 300) {
+            limits::read_ahead(credential, upstream, &incoming, shard.rt.now_ns(), shard.rt.unix_ms());
+        }
         let clock = StreamClock { idle_ns: nanos(self.plan.rules.idle), total_ns: self.total_ns };
-        let source = Source { dialect: step.dialect.row(), name: &upstream.name, clock, first_ns };
+        let source = Source { dialect: step.dialect.row(), name: &upstream.name, body: self.body, clock, first_ns };
         let delivered = match status {
             200..=299 => self.pass_on(down, journal, &mut incoming, &source, client, upstream).await,
-            _ => Box::pin(self.refused(down, &mut incoming, &source, credential)).await,
+            _ => Box::pin(self.refused(down, &mut incoming, &source, credential, &step.model)).await,
         };
         incoming.finish(shard);
         delivered
@@ -355,7 +431,9 @@ impl Delivery<'_> {
         let is_stream = incoming.field("content-type").is_some_and(is_event_stream);
         let rescues = self.plan.rules.rescue != Rescue::Off && self.door.operation == Operation::Chat;
         let wants_stream = self.asked.mode == Mode::Stream;
-        if is_stream && wants_stream && (!same || rescues) {
+        // An answer that a budget may end is looked at before it goes out.
+        let may_end = journal.bill.may_cut() && self.door.operation == Operation::Chat;
+        if is_stream && wants_stream && (!same || rescues || may_end) {
             let events = self.events.get_or_insert_with(|| Events::new(dialect, client, rescues.then(Splice::default)));
             let delivered = Box::pin(events.relay(down, journal, incoming, source)).await;
             journal.usage(&events.seen);
@@ -372,146 +450,10 @@ impl Delivery<'_> {
         held::untouched(down, journal, incoming, source).await
     }
 
-    /// The body without what this provider refuses; `None` where it goes as it is.
-    fn bend(&self, journal: &mut Journal, upstream: &Upstream) -> Result<Option<(Vec<u8>, Peek)>, Fault> {
-        let mut losses = Vec::new();
-        let Some(body) = quirk::apply(&upstream.provider.quirks, self.body, &mut losses)? else { return Ok(None) };
-        self.weigh(journal, upstream, losses)?;
-        let peek = peek::peek(&body)?;
-        Ok(Some((body, peek)))
-    }
-
-    /// Edits of a body that stays in its dialect: the model's name at the provider, the usage wish, no `fallbacks`.
-    fn edits(&self, upstream: &Upstream, step: &Step, body: &[u8], peek: &Peek) -> Edits {
-        let usage = self.injects(upstream).then(|| patch::include_usage(peek, body)).flatten();
-        // A path may name another model than the body.
-        let is_named = self.door.id.is_none() && *self.asked.model == *step.model;
-        let model = (!is_named).then(|| patch::set_model(peek, body, &step.model)).flatten();
-        patch::combine([model, usage, patch::cut_fallbacks(peek)].into_iter().flatten())
-    }
-
-    /// The usage event is asked for on the client's behalf, and left out of its stream.
-    fn injects(&self, upstream: &Upstream) -> bool {
-        upstream.usage == UsageMode::Inject
-            && upstream.provider.quirks.stream_options
-            && self.asked.mode == Mode::Stream
-            && !self.asked.peek.include_usage
-            && self.door.dialect.row().asked_usage.is_some()
-            && matches!(self.door.operation, Operation::Chat | Operation::Complete)
-    }
-
-    /// The request in the target's dialect, with the prefill where there is one.
-    fn encode(&self, journal: &mut Journal, upstream: &Upstream, step: &Step, out: &mut Vec<u8>) -> Result<(), Fault> {
-        if self.door.operation != Operation::Chat {
-            let message =
-                format!("{} cannot serve {} for this client's API; ask in its own API", upstream.name, self.door.operation.name());
-            return Err(Fault::new(Kind::InvalidRequest, message));
-        }
-        let mut scratch = self.body.to_vec();
-        let mut chat = (self.door.dialect.row().decode_request)(&mut scratch)?;
-        if let Some(prefill) = &self.prefill {
-            let parts = vec![Part::text(prefill.as_str())];
-            chat.messages.push(Message { role: Role::Assistant, parts, name: None, extra: Default::default() });
-        }
-        let target = EncodeTarget {
-            model: &step.model,
-            max_tokens_default: MAX_TOKENS_DEFAULT,
-            inject_stream_usage: upstream.usage == UsageMode::Inject && upstream.provider.quirks.stream_options,
-        };
-        let mut losses = Vec::new();
-        (step.dialect.row().encode_request)(&chat, &target, out, &mut losses)?;
-        self.weigh(journal, upstream, losses)
-    }
-
-    /// Losses of meaning are refused unless the route lets them through; the others are noted.
-    fn weigh(&self, journal: &mut Journal, upstream: &Upstream, losses: Vec<Loss>) -> Result<(), Fault> {
-        let meaning = losses.iter().find(|loss| loss.gravity == Gravity::Meaning);
-        if let (Some(loss), Losses::Refuse) = (meaning, self.plan.rules.losses) {
-            let message = format!(
-                "{} cannot be carried to {}; leave it out, choose another model, or set `losses: warn` on the route",
-                loss.field, upstream.name
-            );
-            let mut fault = Fault::new(Kind::InvalidRequest, message);
-            fault.param = Some(loss.field.as_ref().into());
-            return Err(fault);
-        }
-        journal.losses = losses;
-        Ok(())
-    }
-
-    /// A provider's refusal: its status and reason become the attempt's fault.
-    async fn refused<R: Rt>(
-        &mut self,
-        down: &mut Downstream<'_, R>,
-        incoming: &mut Incoming<R>,
-        source: &Source<'_>,
-        credential: Option<&Credential>,
-    ) -> Delivered {
-        let shard = down.shard;
-        let mut body = Vec::new();
-        // A reason that is cut or garbled is no reason; the status speaks for itself.
-        while let Ok(()) = incoming.decode(source.name) {
-            incoming.pieces().iter().for_each(|piece| body.extend_from_slice(piece));
-            if incoming.is_ended() || body.len() >= ERROR_BODY_BYTES_MAX {
-                break;
-            }
-            // The head stays in front of the buffer: Retry-After is still to be read.
-            match incoming.read(shard, down.gone, source.first_ns, Room::Behind, source.name).await {
-                Ok(()) => {}
-                Err(ReadEnd::Gone) => return Delivered::Gone,
-                Err(ReadEnd::Fault(_)) => break,
-            }
-        }
-        let is_whole = incoming.is_ended() && body.len() <= ERROR_BODY_BYTES_MAX;
-        body.truncate(ERROR_BODY_BYTES_MAX);
-        let status = incoming.head.status;
-        let mut fault = match status {
-            400.. => (source.dialect.decode_error)(status, &body),
-            _ => Fault::new(Kind::MalformedResponse, format!("upstream {} answered {status}, which is no answer to this", source.name)),
-        };
-        fault.upstream_status = Some(status);
-        fault.retry_after = fault.retry_after.or_else(|| retry_after(incoming));
-        if fault.kind == Kind::UpstreamAuth {
-            fault.message =
-                format!("upstream {} refused the gateway's credential with {status}; check its key in the configuration", source.name)
-                    .into();
-        }
-        if let Some(credential) = credential {
-            credential.tell(&fault, shard.rt.now_ns());
-        }
-        let is_clients = fault.kind.blame() == Blame::Client && std::ptr::eq(source.dialect, self.door.dialect.row());
-        // A page of some proxy is no error of the dialect.
-        if is_clients && is_whole && body.first() == Some(&b'{') {
-            let content_type = incoming.field("content-type").unwrap_or(b"application/json").to_vec();
-            self.refusal = Some(Refusal { content_type, body });
-        }
-        Delivered::Failed(fault)
-    }
-
     fn client(&self, now_unix: u64) -> Client<'static> {
         let stream_usage = self.asked.peek.include_usage || self.door.dialect.row().asked_usage.is_none();
         Client { model: Cow::Owned(self.asked.model.to_string()), mode: self.asked.mode, stream_usage, now_unix }
     }
-}
-
-/// `Retry-After` in seconds, or OpenAI's `retry-after-ms`. The form with a date is not read: clocks differ.
-fn retry_after<R: Rt>(incoming: &Incoming<R>) -> Option<Duration> {
-    let number = |name| std::str::from_utf8(incoming.field(name)?).ok()?.trim().parse::<f64>().ok();
-    let seconds = number("retry-after-ms").map(|ms| ms / 1000.0).or_else(|| number("retry-after"))?;
-    Duration::try_from_secs_f64(seconds).ok()
-}
-
-fn breaker_open(target: &str, retry_in_ns: u64, before: &Fault, journal: &Journal) -> Fault {
-    // Where a target was tried, its fault says more than the next one's breaker.
-    if !journal.record.attempts.is_empty() {
-        return before.clone();
-    }
-    let mut fault = Fault::new(
-        Kind::UpstreamError,
-        format!("target {target} is resting after failures; it is probed in {} ms", retry_in_ns / 1_000_000),
-    );
-    fault.retry_after = Some(Duration::from_nanos(retry_in_ns));
-    fault
 }
 
 /// What an attempt says of its target's health.
@@ -519,11 +461,7 @@ fn outcome(delivered: &Delivered) -> Outcome {
     match delivered {
         Delivered::Done => Outcome::Success,
         Delivered::Gone => Outcome::Unknown,
-        Delivered::Failed(fault) | Delivered::Broken(fault) => match fault.kind {
-            Kind::UpstreamRateLimited | Kind::UpstreamSpendCap | Kind::PrefillRefused => Outcome::Unknown,
-            kind if kind.blame() == Blame::Upstream => Outcome::Failure,
-            _ => Outcome::Unknown,
-        },
+        Delivered::Failed(fault) | Delivered::Broken(fault) => Outcome::of(fault.kind),
     }
 }
 

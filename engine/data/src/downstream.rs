@@ -5,6 +5,7 @@ use std::io::{self, IoSlice};
 use smallvec::SmallVec;
 
 use crate::http1::write;
+use crate::incoming::SPANS_INLINE;
 use crate::race::{Gone, unless_gone};
 use crate::rt::{Io, Rt};
 use crate::shard::Shard;
@@ -37,11 +38,9 @@ pub(crate) struct Downstream<'a, R: Rt> {
 }
 
 impl<R: Rt> Downstream<'_, R> {
-    /// Writes all pieces, waiting where the socket is full. At most `PIECES_MAX` pieces.
-    pub(crate) async fn write(&mut self, pieces: &[IoSlice<'_>]) -> Result<(), WriteEnd> {
+    /// Writes all pieces, waiting where the socket is full. At most `PIECES_MAX` pieces, which are used up.
+    pub(crate) async fn write(&mut self, mut left: &mut [IoSlice<'_>]) -> Result<(), WriteEnd> {
         self.committed = true;
-        let mut left: SmallVec<[IoSlice<'_>; PIECES_INLINE]> = SmallVec::from_slice(pieces);
-        let mut left = &mut left[..];
         // Skips empty pieces in front, so that an all-empty write ends at once.
         IoSlice::advance_slices(&mut left, 0);
         while !left.is_empty() {
@@ -71,7 +70,7 @@ impl<R: Rt> Downstream<'_, R> {
 
     /// Tells a client that waits for it to send the body (RFC 9110 §15.2.1).
     pub(crate) async fn go_on(&mut self) -> Result<(), WriteEnd> {
-        self.write(&[IoSlice::new(b"HTTP/1.1 100 Continue\r\n\r\n")]).await
+        self.write(&mut [IoSlice::new(b"HTTP/1.1 100 Continue\r\n\r\n")]).await
     }
 
     /// Writes a whole answer. `head` holds the status line and fields, without framing and without the blank line.
@@ -79,7 +78,7 @@ impl<R: Rt> Downstream<'_, R> {
         write::field(head, "content-length", itoa::Buffer::new().format(body.len()).as_bytes());
         self.end_head(head);
         let body = if self.head_only { &[][..] } else { body };
-        self.write(&[IoSlice::new(head), IoSlice::new(body)]).await
+        self.write(&mut [IoSlice::new(head), IoSlice::new(body)]).await
     }
 
     /// Ends the head of a streamed answer: its framing field, `connection`, the blank line.
@@ -121,7 +120,7 @@ impl<R: Rt> Downstream<'_, R> {
             _ => b"",
         };
         list.push(IoSlice::new(end));
-        self.write(&list).await
+        self.write(&mut list).await
     }
 }
 
@@ -132,7 +131,8 @@ pub(crate) enum Last {
     No,
 }
 
-const PIECES_INLINE: usize = 12;
+/// Of a chunk: the head, its size, what one read gives, its end.
+const PIECES_INLINE: usize = SPANS_INLINE + 3;
 
 /// `len` in hex and a line end, without the allocation of a formatter.
 fn chunk_size(out: &mut [u8; 20], len: usize) -> &[u8] {

@@ -13,8 +13,10 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use crossbeam::queue::ArrayQueue;
 use ringway_policy::counters::ShardCounters;
+use ringway_policy::lease::Now;
 use ringway_policy::record::Record;
 use ringway_policy::snapshot::Snapshot;
+use ringway_policy::spend::Sink;
 use ringway_policy::tuning::Tuning;
 use rustls::ServerConfig;
 
@@ -55,8 +57,12 @@ pub struct Setup {
     pub trusted: Arc<Networks>,
     /// A PROXY header comes first on connections from trusted networks.
     pub proxy_protocol: bool,
+    /// Where each shard leaves what its exchanges cost: one per shard, or none.
+    pub spend: Vec<Box<dyn Sink>>,
     /// Gives the calling thread's unused memory back to the system; a shard calls it after many connections have gone.
     pub purge: fn(),
+    /// Has the store asked that limits and budgets are shared through; a shard calls it where a request waits for the answer.
+    pub ask: fn(),
 }
 
 /// Where to listen.
@@ -99,6 +105,11 @@ impl std::fmt::Display for ListenAddress {
     }
 }
 
+/// The time by the clocks that the shards read, for whoever shares their limits and budgets.
+pub fn now() -> Now {
+    kernel::now()
+}
+
 /// The running data plane.
 pub struct Engine {
     kind: Kind,
@@ -138,6 +149,7 @@ pub fn start(setup: Setup) -> io::Result<Engine> {
     let (started, starts) = mpsc::channel();
     let retired = Arc::new(AtomicBool::new(false));
     let mut engine = Engine { kind, addresses, wakes, drain_ms: drain_ms.clone(), retired: retired.clone(), threads: Vec::new() };
+    let mut spend = setup.spend.into_iter();
     for (index, (listeners, receiver)) in listeners.into_iter().zip(receivers).enumerate() {
         let worker = Worker {
             index: index as u16,
@@ -155,6 +167,8 @@ pub fn start(setup: Setup) -> io::Result<Engine> {
             drain_ms: drain_ms.clone(),
             retired: retired.clone(),
             purge: setup.purge,
+            ask: setup.ask,
+            spend: spend.next(),
             started: started.clone(),
         };
         engine.threads.push(thread::Builder::new().name(format!("shard-{index}")).spawn(move || worker.run())?);
@@ -226,6 +240,8 @@ struct Worker {
     drain_ms: Arc<AtomicU64>,
     retired: Arc<AtomicBool>,
     purge: fn(),
+    ask: fn(),
+    spend: Option<Box<dyn Sink>>,
     started: mpsc::Sender<io::Result<()>>,
 }
 
@@ -246,6 +262,8 @@ impl Worker {
         let counters = self.crew.counters[usize::from(self.index)].clone();
         let shard = Shard::trusting(rt.clone(), self.index, self.tuning, self.snapshot, self.outbox, counters, self.trusted);
         shard.purge_with(self.purge);
+        shard.ask_with(self.ask);
+        shard.spend_into(self.spend);
         for fd in self.listeners {
             match Bound::new(&rt, fd) {
                 Ok(bound) => shard.spawn(listener::listen(shard.clone(), self.crew.clone(), bound)),

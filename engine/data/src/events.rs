@@ -4,13 +4,17 @@
 //! stream goes on in the same encoder.
 
 use ringway_adapters::dialect::{Client, Dialect, Seen, StreamDecoder, StreamEncoder};
-use ringway_adapters::event::{Delta, Event};
+use ringway_adapters::event::Event;
 use ringway_adapters::fault::{Fault, Kind};
 use ringway_adapters::frame::sse;
 use ringway_adapters::splice::Splice;
+use ringway_adapters::tokens;
+use ringway_adapters::usage::Usage;
+use ringway_policy::quota::Flow;
 
 use crate::answer;
 use crate::downstream::{Downstream, Last, WriteEnd};
+use crate::early_end::EarlyEnd;
 use crate::http1::write;
 use crate::incoming::{Incoming, ReadEnd, Room};
 use crate::journal::Journal;
@@ -25,15 +29,25 @@ pub(crate) struct Events {
     decoded: Vec<Event>,
     passed: Vec<Event>,
     out: Vec<u8>,
+    early_end: EarlyEnd,
     /// The head was sent.
     pub(crate) begun: bool,
     pub(crate) seen: Seen,
+}
+
+/// How far decoded events went to the client.
+enum Passed {
+    All,
+    /// A budget is used up: the answer has ended, whatever the provider still has.
+    Cut,
 }
 
 /// What the stream is decoded from.
 pub(crate) struct Source<'a> {
     pub(crate) dialect: &'static Dialect,
     pub(crate) name: &'a str,
+    /// The client's request.
+    pub(crate) body: &'a [u8],
     pub(crate) clock: StreamClock,
     /// Deadline of the first body byte.
     pub(crate) first_ns: u64,
@@ -47,6 +61,7 @@ impl Events {
             decoded: Vec::new(),
             passed: Vec::new(),
             out: Vec::new(),
+            early_end: EarlyEnd::default(),
             begun: false,
             seen: Seen::default(),
         }
@@ -72,14 +87,19 @@ impl Events {
                 (Ok(()), true) => Last::Yes,
                 _ => Last::No,
             };
-            let passed = self.pass();
+            let passed = self.pass(journal, shard.rt.now_ns());
+            if let Ok(Passed::Cut) = passed {
+                // What the provider still sends is not read: the connection closes with the attempt.
+                let written = self.write(down, journal, incoming.head.status, Last::Yes).await;
+                return written.map_or_else(Delivered::from, |()| Delivered::Done);
+            }
             if !self.out.is_empty() || (last == Last::Yes && passed.is_ok()) {
                 let last = if passed.is_ok() { last } else { Last::No };
                 if let Err(end) = self.write(down, journal, incoming.head.status, last).await {
                     return end.into();
                 }
             }
-            match decoded.and(passed) {
+            match decoded.and(passed.map(drop)) {
                 Err(fault) => return self.fail(fault),
                 Ok(()) if last == Last::Yes => return Delivered::Done,
                 Ok(()) => {}
@@ -104,7 +124,7 @@ impl Events {
     /// Writes all of an answer that is already decoded.
     pub(crate) async fn replay<R: Rt>(&mut self, down: &mut Downstream<'_, R>, journal: &mut Journal, events: Vec<Event>) -> Delivered {
         self.decoded = events;
-        let passed = self.pass();
+        let passed = self.pass(journal, down.shard.rt.now_ns());
         if self.out.is_empty() {
             return self.fail(passed.err().unwrap_or_else(|| Fault::new(Kind::MalformedResponse, "the answer holds nothing")));
         }
@@ -112,7 +132,7 @@ impl Events {
         match (self.write(down, journal, 200, last).await, passed) {
             (Err(end), _) => end.into(),
             (Ok(()), Err(fault)) => self.fail(fault),
-            (Ok(()), Ok(())) => Delivered::Done,
+            (Ok(()), Ok(_)) => Delivered::Done,
         }
     }
 
@@ -143,24 +163,36 @@ impl Events {
         Ok(())
     }
 
-    /// Decoded events → `out`. Stops at a fault in the stream.
-    fn pass(&mut self) -> Result<(), Fault> {
+    /// Decoded events → `out`. Stops at a fault in the stream, and where a budget ends it.
+    fn pass(&mut self, journal: &mut Journal, now_ns: u64) -> Result<Passed, Fault> {
         self.out.clear();
         for event in self.decoded.drain(..) {
             if let Event::Fault(fault) = event {
                 self.seen.fault = Some(fault.clone());
                 return Err(fault);
             }
-            note(&mut self.seen, &event);
+            self.seen.note(&event);
             match &mut self.splice {
                 Some(splice) => splice.pass(event, &mut self.passed)?,
                 None => self.passed.push(event),
             }
             for event in self.passed.drain(..) {
+                self.early_end.note(&event);
                 self.encoder.encode(&event, &mut self.out);
             }
+            if !self.seen.finished && journal.delivered(self.seen.text_bytes, || now_ns) == Flow::Cut {
+                journal.record.cut = true;
+                let bill = self.seen.bill();
+                // The record counts the request's text; the client hears of a figure near it.
+                let input = if bill.lacks_input { tokens::by_length(journal.record.request_bytes) } else { bill.usage.input };
+                let usage = Usage { input, ..bill.usage };
+                for event in self.early_end.end(usage) {
+                    self.encoder.encode(&event, &mut self.out);
+                }
+                return Ok(Passed::Cut);
+            }
         }
-        Ok(())
+        Ok(Passed::All)
     }
 
     async fn write<R: Rt>(&mut self, down: &mut Downstream<'_, R>, journal: &mut Journal, status: u16, last: Last) -> Result<(), WriteEnd> {
@@ -178,19 +210,5 @@ impl Events {
         let result = down.chunk(&head, &[&self.out], last).await;
         shard.buffers.give(head);
         result
-    }
-}
-
-/// Keeps what the record needs of an event.
-pub(crate) fn note(seen: &mut Seen, event: &Event) {
-    match event {
-        Event::Delta { delta: Delta::Text(text) | Delta::Thinking(text) | Delta::Arguments(text), .. } => {
-            seen.text_bytes += text.len() as u64;
-            seen.event_count += 1;
-        }
-        Event::Usage { usage, .. } => seen.usage = Some(*usage),
-        Event::Finish { .. } => seen.finished = true,
-        Event::End => seen.ended = true,
-        _ => {}
     }
 }

@@ -13,9 +13,15 @@ use ringway_adapters::ir::Mode;
 use ringway_adapters::json::peek;
 use ringway_adapters::operation::Operation;
 use ringway_policy::facts::Facts;
-use ringway_policy::pipeline::Pipeline;
+use ringway_policy::key::Principal;
+use ringway_policy::pipeline::{Admitted, Pipeline};
 use ringway_policy::plan::{self, Plan};
+use ringway_policy::quota;
+use ringway_policy::record::{Subject, Why};
 use ringway_policy::snapshot::Snapshot;
+use ringway_policy::spend::Charge;
+use ringway_policy::tags::{self, Tags};
+use smallvec::SmallVec;
 
 use crate::answer;
 use crate::deliver::{self, Asked};
@@ -27,6 +33,7 @@ use crate::local;
 use crate::relay;
 use crate::request::Request;
 use crate::rt::Rt;
+use crate::says::Said;
 
 /// What becomes of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,14 +128,21 @@ async fn run<R: Rt>(
         let message = "the gateway has as many requests under way as it takes; try again, or raise --max-in-flight";
         return Fault::new(Kind::Overloaded, message).into();
     }
-    let pipeline = match Pipeline::authenticate(&snapshot, key(request)) {
+    let pipeline = match Pipeline::authenticate(&snapshot, key(request), journal.record.client, journal.record.at_ms) {
         Ok(admitted) => pipeline.insert(admitted),
         Err(fault) => return fault.into(),
     };
-    journal.record.key = Some(pipeline.principal.key.clone());
-    journal.record.team = pipeline.principal.team.clone();
-    if door.operation == Operation::Models {
-        return local::models(down, journal, &snapshot, &pipeline.principal, request, door).await;
+    let principal = pipeline.principal.clone();
+    journal.asks(&principal, &Tags::default());
+    let tags = match Tags::new(&principal.access.tags, request.field(tags::HEADER)) {
+        Ok(tags) => tags,
+        Err(fault) => return fault.into(),
+    };
+    journal.asks(&principal, &tags);
+    match door.operation {
+        Operation::Models => return local::models(down, journal, &snapshot, &principal, request, door).await,
+        Operation::Key => return local::key(down, journal, &principal, request).await,
+        _ => {}
     }
     let body = match request.field("content-encoding") {
         None => Cow::Borrowed(request.body),
@@ -143,9 +157,17 @@ async fn run<R: Rt>(
     };
     journal.asked(&asked.model);
     journal.record.mode = asked.mode;
-    let planned = admit(down, journal, pipeline, &snapshot, &asked, door, &body);
+    if let Some(span) = &asked.peek.end_user
+        && let Ok(name) = peek::string(&body, span.clone())
+    {
+        journal.end_user(&name);
+    }
+    let mut planned = admit(down, journal, pipeline, &snapshot, &asked, tags, door, request, &body);
+    while planned.is_err() && Box::pin(shard.asked(&journal.bill)).await {
+        planned = admit(down, journal, pipeline, &snapshot, &asked, tags, door, request, &body);
+    }
     match planned {
-        Ok(plan) => deliver::deliver(down, journal, &snapshot, request, door, &asked, &body, &plan).await,
+        Ok(plan) => deliver::deliver(down, journal, &snapshot, &principal, request, door, &asked, &body, &plan).await,
         Err(fault) => fault.into(),
     }
 }
@@ -184,17 +206,23 @@ fn deployment<'a>(door: &Door<'a>) -> Option<&'a str> {
 }
 
 /// Who asks, may they, and where it goes.
+#[allow(clippy::too_many_arguments)]
 fn admit<R: Rt>(
     down: &Downstream<'_, R>,
     journal: &mut Journal,
     pipeline: &mut Pipeline,
     snapshot: &Snapshot,
     asked: &Asked<'_>,
+    tags: Tags<'_>,
     door: &Door<'_>,
+    request: &Request<'_>,
     body: &[u8],
 ) -> Result<Plan, Fault> {
     let shard = down.shard;
-    let facts = Facts {
+    let principal = pipeline.principal.clone();
+    let at = journal.at(journal.begun_ns());
+    let said = Said { request, body, principal: &principal, tags, now: at.now, needs: Default::default() };
+    let mut facts = Facts {
         operation: door.operation,
         dialect: door.dialect,
         model: &asked.model,
@@ -203,15 +231,48 @@ fn admit<R: Rt>(
         mode: asked.mode,
         body_bytes: body.len(),
         max_tokens: asked.peek.max_tokens,
+        choices: asked.peek.n.unwrap_or(1),
         client: journal.record.client,
+        tags,
+        says: &said,
     };
-    let plan = plan::plan(snapshot, &facts, &mut || shard.rt.random())?;
+    let draw = &mut || shard.rt.random();
+    let mut plan = planned(journal, snapshot, &facts, &principal, at, draw)?;
+    if let Admitted::Instead(name) = pipeline.admit(snapshot, &facts, &plan, &mut journal.bill, at)? {
+        // A budget is used up and names who stands in. It is not asked a second time.
+        (facts.model, facts.fallbacks) = (&name, &[]);
+        plan = planned(journal, snapshot, &facts, &principal, at, draw)?;
+        journal.record.downgraded = Some(name.clone());
+        pipeline.admit(snapshot, &facts, &plan, &mut journal.bill, at)?;
+    }
+    journal.admitted(shard.rt.now_ns());
+    Ok(plan)
+}
+
+/// The plan of what the key may reach, where its route takes a body of this size.
+fn planned(
+    journal: &mut Journal,
+    snapshot: &Snapshot,
+    facts: &Facts<'_>,
+    principal: &Principal,
+    at: quota::At,
+    draw: &mut dyn FnMut() -> u64,
+) -> Result<Plan, Fault> {
+    let mut plan = plan::plan_or_refused(snapshot, facts, at.now, draw).map_err(|refused| {
+        journal.record.trail.append(&refused.trail);
+        refused.fault
+    })?;
     journal.record.route = plan.route.clone();
-    if let Some(bytes_max) = plan.rules.body_bytes_max.filter(|bytes_max| body.len() > *bytes_max) {
-        let message = format!("the body has {} bytes, this route takes {bytes_max}; send less or raise its body_bytes_max", body.len());
+    let trail = &mut journal.record.trail;
+    trail.append(&plan.trail);
+    let len = facts.body_bytes;
+    if let Some(bytes_max) = plan.rules.body_bytes_max.filter(|bytes_max| len > *bytes_max) {
+        let message = format!("the body has {len} bytes, this route takes {bytes_max}; send less or raise its body_bytes_max");
         return Err(Fault::new(Kind::RequestTooLarge, message));
     }
-    pipeline.admit(snapshot, &facts, &plan, journal.begun_ns())?;
+    plan::permit(&mut plan, snapshot, principal, &mut |step, _| {
+        trail.pass_over(Subject::Target(step.target.clone()), Why::NotPermitted);
+    })?;
     Ok(plan)
 }
 
@@ -224,9 +285,13 @@ fn settle<R: Rt>(down: &mut Downstream<'_, R>, journal: Journal, pipeline: Optio
         Ending::Refused(fault) | Ending::Told(fault) | Ending::Broken(fault) => Some(fault),
         Ending::Gone => Some(&gone),
     };
-    let record = journal.end(fault, down.written_bytes, shard.rt.now_ns());
+    let now_ns = shard.rt.now_ns();
+    let at = journal.at(now_ns);
+    let (mut record, mut bill) = journal.end(fault, down.written_bytes, now_ns);
     if let Some(pipeline) = pipeline {
-        pipeline.settle(&record);
+        pipeline.settle(&mut record, &mut bill, at);
+        let charges: SmallVec<[Charge; quota::ROWS_INLINE]> = record.budget_charges().collect();
+        shard.append(&charges);
     }
     shard.counters.downstream_written_bytes.fetch_add(down.written_bytes, Ordering::Relaxed);
     shard.counters.downstream_read_bytes.fetch_add(record.request_bytes, Ordering::Relaxed);

@@ -11,7 +11,7 @@ use ringway_adapters::operation::Operation;
 
 use crate::answer;
 use crate::downstream::{Downstream, Last};
-use crate::events::{Events, Source, note};
+use crate::events::{Events, Source};
 use crate::http1::head::Framing;
 use crate::incoming::{Held, Incoming, ReadEnd, Room};
 use crate::journal::Journal;
@@ -55,10 +55,11 @@ pub(crate) async fn untouched<R: Rt>(
         return Delivered::Failed(Fault::new(Kind::MalformedResponse, format!("upstream {} sent a body that is no answer", source.name)));
     }
     journal.usage(tap.seen());
+    journal.input(source.body);
     let mut head = shard.buffers.rent();
     let now_ns = shard.rt.now_ns();
     answer::begin(&mut head, incoming.head.status, journal, now_ns);
-    answer::forward(&mut head, incoming);
+    answer::forward(&mut head, incoming, journal);
     journal.first_byte(incoming.head.status, now_ns);
     let result = down.answer(&mut head, body).await;
     shard.buffers.give(head);
@@ -94,7 +95,7 @@ pub(crate) async fn translated<R: Rt>(
     };
     match decoded {
         Err(fault) => Delivered::Failed(fault),
-        Ok(()) => write_events(down, journal, events, target).await,
+        Ok(()) => write_events(down, journal, source.body, events, target).await,
     }
 }
 
@@ -117,15 +118,18 @@ impl<'a> Target<'a> {
 pub(crate) async fn write_events<R: Rt>(
     down: &mut Downstream<'_, R>,
     journal: &mut Journal,
+    body: &[u8],
     events: Vec<Event>,
     target: Target<'_>,
 ) -> Delivered {
     if let Some(Event::Fault(fault)) = events.iter().find(|event| matches!(event, Event::Fault(_))) {
         return Delivered::Failed(fault.clone());
     }
-    let mut seen = Seen::default();
-    events.iter().for_each(|event| note(&mut seen, event));
+    let is_told = events.iter().any(|event| matches!(event, Event::Usage { .. }));
+    let mut seen = if is_told { Seen::without_text() } else { Seen::default() };
+    events.iter().for_each(|event| seen.note(event));
     journal.usage(&seen);
+    journal.input(body);
     match target {
         Target::Stream(stream) => stream.replay(down, journal, events).await,
         Target::Whole { dialect, client } => {
@@ -167,22 +171,21 @@ async fn stream_on<R: Rt>(
     let now_ns = shard.rt.now_ns();
     let mut head = shard.buffers.rent();
     answer::begin(&mut head, incoming.head.status, journal, now_ns);
-    answer::forward(&mut head, incoming);
+    answer::forward(&mut head, incoming, journal);
     down.begin_stream(&mut head);
     journal.first_byte(incoming.head.status, now_ns);
     let mut nesting = is_unframed(journal, incoming).then(Nesting::default);
     feed(&mut nesting, &[&begun]);
-    let mut body_bytes = begun.len();
+    let mut sent = Sent::default();
+    sent.feed(&[&begun]);
     let written = down.chunk(&head, &[&begun], Last::No).await;
     shard.buffers.give(head);
     drop(begun);
     let delivered = match written {
-        Ok(()) => rest(down, incoming, &mut nesting, &mut body_bytes, source).await,
+        Ok(()) => rest(down, incoming, &mut nesting, &mut sent, source).await,
         Err(end) => end.into(),
     };
-    // Its usage stands in a body that nobody held: counted by length, but where the body is no text.
-    let text_bytes = if journal.record.operation == Operation::Chat { body_bytes as u64 } else { 1 };
-    journal.usage(&Seen { text_bytes, ..Seen::default() });
+    journal.usage(&sent.seen(source.dialect, journal.record.operation));
     delivered
 }
 
@@ -191,7 +194,7 @@ async fn rest<R: Rt>(
     down: &mut Downstream<'_, R>,
     incoming: &mut Incoming<R>,
     nesting: &mut Option<Nesting>,
-    body_bytes: &mut usize,
+    sent: &mut Sent,
     source: &Source<'_>,
 ) -> Delivered {
     let shard = down.shard;
@@ -206,7 +209,7 @@ async fn rest<R: Rt>(
         }
         let pieces = incoming.pieces();
         feed(nesting, &pieces);
-        *body_bytes += pieces.iter().map(|piece| piece.len()).sum::<usize>();
+        sent.feed(&pieces);
         let last = if incoming.is_ended() { Last::Yes } else { Last::No };
         if last == Last::Yes && nesting.as_ref().is_some_and(|nesting| !nesting.is_whole()) {
             return cut_whole(down, Fault::new(Kind::UpstreamCut, format!("upstream {} closed inside the answer", source.name)));
@@ -217,6 +220,41 @@ async fn rest<R: Rt>(
         if last == Last::Yes {
             return Delivered::Done;
         }
+    }
+}
+
+/// Bytes of a long answer's end that are kept: its usage stands there.
+const TAIL_BYTES: usize = 16 * 1024;
+
+/// What went out of an answer that nobody held.
+#[derive(Default)]
+struct Sent {
+    bytes: u64,
+    tail: Vec<u8>,
+}
+
+impl Sent {
+    fn feed(&mut self, pieces: &[&[u8]]) {
+        for piece in pieces {
+            self.bytes += piece.len() as u64;
+            let kept = &piece[piece.len().saturating_sub(TAIL_BYTES)..];
+            let over = (self.tail.len() + kept.len()).saturating_sub(TAIL_BYTES);
+            self.tail.drain(..over);
+            self.tail.extend_from_slice(kept);
+        }
+    }
+
+    /// Usage from its end; where that is missing, by its length, but where it is no text.
+    fn seen(&self, dialect: &Dialect, operation: Operation) -> Seen {
+        let mut tap = (dialect.tap)();
+        tap.tail(&self.tail);
+        let mut seen = tap.seen().clone();
+        if seen.usage.is_none() && operation == Operation::Chat {
+            seen.text_bytes = self.bytes;
+        }
+        // It was generated before its head came, wherever the client left it.
+        seen.is_whole = true;
+        seen
     }
 }
 

@@ -14,10 +14,10 @@ use crate::pool::Connection;
 use crate::race::{Gone, unless_gone};
 use crate::rt::{Io, Rt};
 use crate::shard::Shard;
-use crate::wheel::within;
+use crate::wheel::{Timer, until, within};
 
 /// Chunks of one read that need no allocation.
-pub(crate) const SPANS_INLINE: usize = 16;
+pub(crate) const SPANS_INLINE: usize = 6;
 
 /// Bounds of an answer's head. Providers send more than clients may.
 const HEAD_LIMITS: HeadLimits = HeadLimits { bytes_max: 128 * 1024, fields_max: 256 };
@@ -49,6 +49,8 @@ pub(crate) struct Incoming<R: Rt> {
     body: Body,
     spans: SmallVec<[Range<usize>; SPANS_INLINE]>,
     inflater: Option<Inflater>,
+    /// Of the reads of the body, once one had to be waited for.
+    timer: Option<Timer<R>>,
     pub(crate) read_bytes: u64,
 }
 
@@ -131,7 +133,7 @@ impl<R: Rt> Incoming<R> {
             }
         };
         let read_bytes = buffer.len() as u64;
-        Ok(Box::new(Incoming { connection, at: head.len, head, buffer, body, spans: SmallVec::new(), inflater, read_bytes }))
+        Ok(Box::new(Incoming { connection, at: head.len, head, buffer, body, spans: SmallVec::new(), inflater, timer: None, read_bytes }))
     }
 
     pub(crate) fn field(&self, name: &str) -> Option<&[u8]> {
@@ -234,7 +236,8 @@ impl<R: Rt> Incoming<R> {
                 }
             }
         }
-        let read = within(&shard.wheel, deadline_ns, self.connection.stream.read(buffer));
+        let timer = self.timer.get_or_insert_with(|| shard.wheel.timer(deadline_ns));
+        let read = until(timer, deadline_ns, self.connection.stream.read(buffer));
         let (result, buffer) = match unless_gone(gone, read).await {
             None => return Err(ReadEnd::Gone),
             Some(Err(_)) => return Err(Fault::new(Kind::UpstreamStalled, format!("upstream {name} went silent inside the answer")).into()),

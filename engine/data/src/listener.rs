@@ -168,6 +168,7 @@ pub(crate) fn receive(shard: &Rc<Shard<Monoio>>, crew: &Arc<Crew>) {
 
 fn serve(shard: &Rc<Shard<Monoio>>, crew: &Arc<Crew>, arrival: Arrival) {
     let counted = Counted(shard.counters.clone());
+    shard.arrived();
     let (shard_there, crew) = (shard.clone(), crew.clone());
     shard.rt.spawn(async move {
         let _counted = counted;

@@ -4,9 +4,13 @@ use ringway_adapters::dialect::{Client, DialectId};
 use ringway_adapters::door::{self, Door};
 use ringway_adapters::echo;
 use ringway_adapters::fault::{Fault, Kind};
+use ringway_adapters::ir::{Gravity, Loss};
 use ringway_adapters::models::{self, Model};
+use ringway_adapters::tokens;
 use ringway_policy::key::Principal;
+use ringway_policy::key_state::{self, Counted, Rule};
 use ringway_policy::plan::{self, Listed};
+use ringway_policy::quota;
 use ringway_policy::snapshot::Snapshot;
 
 use crate::answer;
@@ -69,6 +73,31 @@ pub(crate) async fn models<R: Rt>(
     }
 }
 
+/// `GET /v1/key`: what the key may do, and what is left of its limits and budgets.
+pub(crate) async fn key<R: Rt>(
+    down: &mut Downstream<'_, R>,
+    journal: &mut Journal,
+    principal: &Principal,
+    request: &Request<'_>,
+) -> Ending {
+    if !matches!(request.head.method, http::Method::GET | http::Method::HEAD) {
+        return Fault::new(Kind::NotFound, "a key's state is read with GET").into();
+    }
+    let now = journal.at(down.shard.rt.now_ns()).now;
+    let counted: Vec<Counted<'_>> = quota::standings(principal, now)
+        .map(|(quota, standing)| {
+            let rule = match &quota.rule {
+                quota::Rule::Limit(limit) => Rule::Limit(limit),
+                quota::Rule::Budget(budget) => Rule::Budget(budget),
+            };
+            Counted { of: quota.kind, rule, standing }
+        })
+        .collect();
+    let mut body = Vec::new();
+    key_state::write(principal, now.unix_ms, &counted, &mut body);
+    answer::whole(down, journal, 200, "application/json", &body).await.into()
+}
+
 fn model(listed: &Listed) -> Model<'_> {
     Model { id: &listed.id, provider: &listed.owner }
 }
@@ -91,13 +120,14 @@ pub(crate) async fn echo<R: Rt>(
     let id = std::str::from_utf8(&id).unwrap_or_default();
     let answer = echo::answer(&chat, id, client.now_unix);
     let target = Target::for_client(dialect.row(), client, events);
-    held::write_events(down, journal, answer, target).await
+    held::write_events(down, journal, body, answer, target).await
 }
 
-/// A count of tokens where the target has no operation for it: an estimate by length.
+/// A count of tokens where the target has no operation for it: by another vendor's vocabulary, which the answer's
+/// `x-ringway-losses` tells.
 pub(crate) async fn count_tokens<R: Rt>(down: &mut Downstream<'_, R>, journal: &mut Journal, body: &[u8]) -> Delivered {
-    let usage = crate::journal::estimate(body.len() as u64, 1);
-    let body = format!("{{\"input_tokens\":{}}}", usage.input);
+    journal.losses.push(Loss { field: "input_tokens".into(), gravity: Gravity::Tuning });
+    let body = format!("{{\"input_tokens\":{}}}", tokens::count_request(body));
     let written = answer::whole(down, journal, 200, "application/json", body.as_bytes()).await;
     written.map_or_else(Delivered::from, |()| Delivered::Done)
 }

@@ -48,6 +48,15 @@ pub(crate) trait Gone {
     fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()>;
 }
 
+/// Where nobody waits, nobody leaves.
+pub(crate) struct Nobody;
+
+impl Gone for Nobody {
+    fn poll_gone(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
+}
+
 /// Also ready once `cut` is: the process does not wait any longer.
 pub(crate) struct Watch<'a> {
     pub(crate) peer: &'a mut dyn Gone,

@@ -5,6 +5,9 @@
 //! first event can still be retried. Where the gateway asked for the usage event and the client did not, the reads after
 //! the finish reason are looked at first, too, and that one event is left out.
 
+use std::sync::OnceLock;
+
+use memchr::memmem::Finder;
 use ringway_adapters::dialect::{Dialect, Tap};
 use ringway_adapters::fault::{Fault, Kind};
 use ringway_adapters::frame::sse;
@@ -57,7 +60,7 @@ pub(crate) async fn relay<R: Rt>(
     mut strip: Option<Strip>,
 ) -> Delivered {
     let shard = down.shard;
-    let Source { dialect, name, clock, first_ns } = *source;
+    let Source { dialect, name, clock, first_ns, .. } = *source;
     let mut tap = (dialect.tap)();
     let mut head = shard.buffers.rent();
     let mut deadline_ns = first_ns;
@@ -88,7 +91,7 @@ pub(crate) async fn relay<R: Rt>(
             }
             let now_ns = shard.rt.now_ns();
             answer::begin(&mut head, incoming.head.status, journal, now_ns);
-            answer::forward(&mut head, incoming);
+            answer::forward(&mut head, incoming, journal);
             down.begin_stream(&mut head);
             journal.first_byte(incoming.head.status, now_ns);
         }
@@ -110,6 +113,8 @@ pub(crate) async fn relay<R: Rt>(
         if let Err(end) = written {
             break end.into();
         }
+        // More is reserved as the answer grows; what cannot be is debt, because no budget here may end the stream.
+        journal.delivered(tap.seen().text_bytes, || shard.rt.now_ns());
         if let Some(piece) = pieces.last() {
             at_boundary = sse::ends_event(piece);
         }
@@ -183,10 +188,17 @@ fn look(tap: &mut dyn Tap, pieces: &[&[u8]]) -> (usize, Result<(), Fault>) {
     (pieces.len(), Ok(()))
 }
 
-/// The bytes hold the dialect's own word for a clean end.
+/// The bytes hold the dialect's own word for a clean end. To make a searcher costs more than to search an event.
 fn may_end(dialect: &Dialect, bytes: &[u8]) -> bool {
-    memchr::memmem::find(bytes, dialect.end_marker).is_some()
+    static FINDERS: [OnceLock<Finder<'static>>; FINDERS_MAX] = [const { OnceLock::new() }; FINDERS_MAX];
+    match FINDERS.get(dialect.id as usize) {
+        Some(finder) => finder.get_or_init(|| Finder::new(dialect.end_marker)).find(bytes).is_some(),
+        None => memchr::memmem::find(bytes, dialect.end_marker).is_some(),
+    }
 }
+
+/// Dialects with a searcher of their own.
+const FINDERS_MAX: usize = 8;
 
 fn incomplete(name: &str) -> Fault {
     Fault::new(Kind::UpstreamCut, format!("upstream {name} ended the answer before it was complete"))

@@ -31,6 +31,19 @@ impl Signal {
         }
     }
 
+    /// Frees the room of those who wait no more, as far as nobody who waits stands behind it.
+    pub fn shrink(&self) {
+        // A raised signal has taken the wakers out of slots that are still held.
+        if self.raised.get() {
+            return;
+        }
+        let waiters = &mut *self.waiters.borrow_mut();
+        let kept = waiters.slots.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+        waiters.slots.truncate(kept);
+        waiters.slots.shrink_to_fit();
+        waiters.free = (0..kept as u32).filter(|slot| waiters.slots[*slot as usize].is_none()).collect();
+    }
+
     /// Completes once the signal is raised.
     pub fn wait(&self) -> Wait<'_> {
         Wait { signal: self, slot: None }
@@ -72,5 +85,31 @@ impl Drop for Wait<'_> {
             waiters.slots[slot as usize] = None;
             waiters.free.push(slot);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use super::*;
+
+    #[test]
+    fn a_signal_that_shrank_still_wakes_all_who_wait() {
+        let signal = Signal::default();
+        let context = &mut Context::from_waker(Waker::noop());
+        let mut waits: Vec<_> = (0..100).map(|_| Box::pin(signal.wait())).collect();
+        waits.iter_mut().for_each(|wait| assert!(wait.as_mut().poll(context).is_pending()));
+        waits.truncate(40);
+        waits.drain(1..39);
+        signal.shrink();
+        assert_eq!((signal.waiters.borrow().slots.len(), signal.waiters.borrow().free.len()), (40, 38));
+        let mut late = pin!(signal.wait());
+        assert!(late.as_mut().poll(context).is_pending());
+        assert_eq!(signal.waiters.borrow().slots.len(), 40, "a freed slot is used again");
+        signal.raise();
+        signal.shrink();
+        assert!(waits.iter_mut().all(|wait| wait.as_mut().poll(context).is_ready()));
+        assert!(late.as_mut().poll(context).is_ready());
     }
 }

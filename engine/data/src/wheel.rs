@@ -93,6 +93,33 @@ impl<R: Rt, F: Future> Future for Within<R, F> {
     }
 }
 
+/// As `within`, with a timer that is used again: while it is armed, a later deadline costs one store.
+pub(crate) fn until<R: Rt, F: Future>(timer: &mut Timer<R>, deadline_ns: u64, future: F) -> Until<'_, R, F> {
+    timer.reset(deadline_ns);
+    Until { timer, future }
+}
+
+pin_project! {
+    /// See `until`.
+    pub(crate) struct Until<'a, R: Rt, F> {
+        timer: &'a mut Timer<R>,
+        #[pin]
+        future: F,
+    }
+}
+
+impl<R: Rt, F: Future> Future for Until<'_, R, F> {
+    type Output = Result<F::Output, Expired>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        match this.future.poll(context) {
+            Poll::Ready(output) => Poll::Ready(Ok(output)),
+            Poll::Pending => Pin::new(&mut **this.timer).poll(context).map(|()| Err(Expired)),
+        }
+    }
+}
+
 impl<R: Rt> Clone for Wheel<R> {
     fn clone(&self) -> Self {
         Wheel { core: self.core.clone() }
@@ -124,6 +151,11 @@ impl<R: Rt> Wheel<R> {
     /// Nanoseconds of the shard's clock, `duration` from now.
     pub fn after(&self, duration: Duration) -> u64 {
         self.core.rt.now_ns().saturating_add(duration.as_nanos().min(u128::from(u64::MAX)) as u64)
+    }
+
+    /// Frees the room of timers that are no more, as far as none that is armed lies behind it.
+    pub(crate) fn shrink(&self) {
+        self.core.state.borrow_mut().shrink();
     }
 
     /// Completes after `duration`.
@@ -250,6 +282,18 @@ impl State {
         entry.waker = None;
         entry.next = self.free;
         self.free = index;
+    }
+
+    fn shrink(&mut self) {
+        let kept = self.entries.iter().rposition(|entry| entry.place != Place::Free).map_or(0, |last| last + 1);
+        self.entries.truncate(kept);
+        self.entries.shrink_to_fit();
+        self.free = NONE;
+        for (index, entry) in self.entries.iter_mut().enumerate().rev() {
+            if entry.place == Place::Free {
+                entry.next = std::mem::replace(&mut self.free, index as u32);
+            }
+        }
     }
 
     /// Puts an entry into the slot of its deadline, and asks for an earlier wake-up where that needs one.
@@ -427,6 +471,54 @@ mod tests {
                 assert!(expired.is_ok());
             }
             assert!(wheel.core.state.borrow().entries.len() <= 1, "entries are used again");
+        });
+    }
+
+    #[test]
+    fn a_wheel_that_shrank_still_knows_its_timers() {
+        sim::run(1, |rt| async move {
+            let wheel = Wheel::new(rt.clone());
+            let start_ns = rt.now_ns();
+            let mut timers: Vec<_> = (0..100).map(|index| Box::pin(wheel.timer(start_ns + (index + 1) * 100 * MS))).collect();
+            let arm = |timers: &mut Vec<Pin<Box<Timer<sim::Sim>>>>, context: &mut Context<'_>| {
+                timers.iter_mut().for_each(|timer| assert!(timer.as_mut().poll(context).is_pending()));
+                Poll::Ready(())
+            };
+            poll_fn(|context| arm(&mut timers, context)).await;
+            timers.retain({
+                let mut index = 0;
+                move |_| {
+                    index += 1;
+                    [3, 40].contains(&index)
+                }
+            });
+            wheel.shrink();
+            assert!(wheel.core.state.borrow().entries.len() <= 41, "what lies behind the last timer is gone");
+            for _ in 0..60 {
+                timers.push(Box::pin(wheel.timer(start_ns + 5_000 * MS)));
+            }
+            poll_fn(|context| arm(&mut timers, context)).await;
+            assert!(wheel.core.state.borrow().entries.len() <= 63, "freed entries are used again");
+            for (timer, due_ms) in timers.into_iter().zip([300, 4000].into_iter().chain([5000; 60])) {
+                timer.await;
+                assert!(rt.now_ns() - start_ns >= due_ms * MS && rt.now_ns() - start_ns <= (due_ms + 20) * MS);
+            }
+        });
+    }
+
+    #[test]
+    fn a_timer_that_is_used_again_gives_up_at_its_last_deadline() {
+        sim::run(1, |rt| async move {
+            let wheel = Wheel::new(rt.clone());
+            let mut timer = wheel.timer(0);
+            for _ in 0..20 {
+                let deadline_ns = rt.now_ns() + 100 * MS;
+                assert_eq!(until(&mut timer, deadline_ns, rt.sleep(Duration::from_millis(70))).await, Ok(()));
+            }
+            let start_ns = rt.now_ns();
+            assert_eq!(until(&mut timer, start_ns + 250 * MS, std::future::pending::<()>()).await, Err(Expired));
+            assert!((250 * MS..=270 * MS).contains(&(rt.now_ns() - start_ns)));
+            assert_eq!(until(&mut timer, rt.now_ns() + 100 * MS, rt.sleep(Duration::from_millis(70))).await, Ok(()));
         });
     }
 

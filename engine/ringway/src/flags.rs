@@ -23,7 +23,7 @@ pub struct Flags {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Check a configuration file: exit 0, or 1 with every problem as FILE:line:column: message
+    /// Check a configuration file: exit 0 with every warning, or 1 with every problem as FILE:line:column: message
     Check {
         /// The file
         #[arg(default_value = crate::DEFAULT_FILE)]
@@ -33,12 +33,55 @@ pub enum Command {
     Schema,
     /// List the built-in providers: URL, operations, the environment variable of the key
     Providers,
-    /// List the models and routes that clients may ask for
+    /// Make virtual keys
+    Key {
+        #[command(subcommand)]
+        command: KeyCommand,
+    },
+    /// Tell what would become of a request, without sending it: key, route, conditions, targets, bounds, cost
+    Explain {
+        /// The configuration file; default: as the gateway itself would start
+        #[arg(short, long, env = "RINGWAY_CONFIG", value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// The virtual key's name (not the key itself)
+        #[arg(long, value_name = "NAME")]
+        key: Option<String>,
+        /// A tag of the request; may be repeated
+        #[arg(long = "tag", value_name = "NAME=VALUE", value_parser = pair)]
+        tags: Vec<(String, String)>,
+        /// A field of the request's head; may be repeated
+        #[arg(long = "header", value_name = "NAME=VALUE", value_parser = pair)]
+        headers: Vec<(String, String)>,
+        /// The path that is asked
+        #[arg(long, value_name = "PATH", default_value = "/v1/chat/completions")]
+        path: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// The request's body; - reads it from stdin
+        request: PathBuf,
+    },
+    /// List the models and routes that clients may ask for, with context window and prices
     Models {
+        /// Search the catalog instead: part of a provider's or model's name, or a pattern with * [default: all]
+        #[arg(long, value_name = "PATTERN", num_args = 0..=1, default_missing_value = "", conflicts_with = "config")]
+        catalog: Option<String>,
         /// The configuration file; default: as the gateway itself would start
         #[arg(long, env = "RINGWAY_CONFIG", value_name = "FILE")]
         config: Option<PathBuf>,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Draw a virtual key: prints it once, and the line that stands for it in the file
+    New,
+}
+
+/// `NAME=VALUE`, or a header as it is written, `NAME: VALUE`.
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(['=', ':']).ok_or("write NAME=VALUE")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
 /// Which kernel interface the data plane runs on.
@@ -105,6 +148,13 @@ pub struct Serve {
     #[arg(long, env = "RINGWAY_LOG_LEVEL", value_enum, value_name = "LEVEL", default_value_t = Level::Info, help_heading = "Logs")]
     pub log_level: Level,
 
+    /// Where spend is kept beyond the process's end [default: a folder of the configuration in ./ringway-data, once a budget is configured]
+    #[arg(long, env = "RINGWAY_DATA_DIR", value_name = "DIRECTORY", help_heading = "Store")]
+    pub data_dir: Option<PathBuf>,
+    /// Keep nothing: spend ends with the process
+    #[arg(long, env = "RINGWAY_NO_STORE", value_parser = clap::builder::FalseyValueParser::new(), conflicts_with = "data_dir", help_heading = "Store")]
+    pub no_store: bool,
+
     #[command(flatten)]
     pub threads: Threads,
     #[command(flatten)]
@@ -160,6 +210,9 @@ pub struct Limits {
     /// Spare read buffers kept per thread
     #[arg(long, env = "RINGWAY_BUFFERS", value_name = "N", default_value_t = Tuning::default().buffers_max)]
     pub buffers: usize,
+    /// Milliseconds between two rounds in which threads give back what they hold of limits and budgets and do not use
+    #[arg(long, env = "RINGWAY_RECONCILE_MS", value_name = "MS", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    pub reconcile_ms: u64,
     /// Size of a read buffer
     #[arg(long, env = "RINGWAY_BUFFER_BYTES", value_name = "SIZE", default_value_t = Size(Tuning::default().read_buffer_bytes))]
     pub buffer_bytes: Size,
@@ -259,13 +312,15 @@ mod tests {
     fn the_flags_of_the_contract_are_there() {
         let words = "--config f --listen 127.0.0.1:1 --listen unix:/s --admin 127.0.0.1:2 --threads 3 --driver epoll --log-format text \
             --admin-token t --allow-anonymous --pin --ring-entries 64 --busy-poll-us 5 --buffers 6 --pool-idle 7 --max-connections 8 \
-            --max-in-flight 9 --trusted-proxies 10.0.0.0/8,192.0.2.0/24 --proxy-protocol";
+            --max-in-flight 9 --data-dir d --trusted-proxies 10.0.0.0/8,192.0.2.0/24 --proxy-protocol";
         let flags = parse(&words.split_whitespace().collect::<Vec<_>>());
         assert_eq!(flags.listen, vec![Listen::Ip("127.0.0.1:1".parse().unwrap()), Listen::Unix("/s".into())]);
         assert_eq!((flags.tuning().buffers_max, flags.tuning().pool_idle_max), (6, 7));
         assert_eq!((flags.tuning().connections_max, flags.tuning().in_flight_max), (8, 9));
         assert_eq!((flags.threads.threads, flags.threads.pin, flags.threads.driver), (Some(3), Switch::On, DriverChoice::Epoll));
         assert_eq!(flags.trusted_proxies.len(), 2);
+        assert_eq!(flags.data_dir, Some(PathBuf::from("d")));
+        assert!(parse(&["--no-store"]).no_store);
     }
 
     #[test]
@@ -273,5 +328,7 @@ mod tests {
         assert!(Flags::try_parse_from(["ringway", "--threads", "1", "check", "x.yaml"]).is_err());
         let flags = Flags::try_parse_from(["ringway", "check", "x.yaml"]).unwrap();
         assert!(matches!(flags.command, Some(Command::Check { file }) if file == *"x.yaml"));
+        let flags = Flags::try_parse_from(["ringway", "key", "new"]).unwrap();
+        assert!(matches!(flags.command, Some(Command::Key { command: KeyCommand::New })));
     }
 }

@@ -6,6 +6,7 @@ mod commands;
 mod flags;
 mod logging;
 mod memory;
+mod models;
 mod serve;
 mod signals;
 mod token;

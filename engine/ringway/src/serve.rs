@@ -9,12 +9,16 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use ringway_control::admin::{self, Token, View};
 use ringway_control::certificates::Certificates;
-use ringway_control::health::{Health, Phase};
+use ringway_control::cluster;
+use ringway_control::health::{Health, Part, Phase};
 use ringway_control::ledger::log::{Format, Log};
 use ringway_control::ledger::{self, Ledger, meter, recent::Recent};
 use ringway_control::publish::Publisher;
+use ringway_control::quotas;
 use ringway_control::reload::{self, Demand, Reloader, Source};
 use ringway_control::resolve::{self, Names};
+use ringway_control::spend::{self, Store};
+use ringway_control::vocabulary;
 use ringway_data::engine::{self, Engine};
 use ringway_data::networks::Networks;
 use ringway_policy::config::{Config, Listen};
@@ -72,12 +76,17 @@ async fn serve(flags: &Serve, inherited: Inherited) -> Result<ExitCode, String> 
     let loaded = reload::look(&source.files());
     let config = source.load().map_err(|refusal| refusal.to_string())?;
     let listen = listen_addresses(flags, &config, &inherited);
-    let demand = demand(&listen, &inherited, flags.allow_anonymous);
-    demand(&config)?;
-
     let health = Arc::new(Health::default());
+    let threads = flags.threads.threads.map_or_else(cores, usize::from);
+    let store = Arc::new(Store::new(store_place(flags, &source), threads, health.clone()));
+    let demand = with_store(demand(&listen, &inherited, flags.allow_anonymous), store.clone());
+    demand(&config)?;
+    source.warn(&config);
+    vocabulary::load_for(&config, crate::memory::purge);
+
     let names = Names::default();
-    let publisher = publish_first(&source, &config, &names, &health).await?;
+    let publisher = publish_first(&source, &config, &names, &health, threads).await?;
+    store.restore(&publisher.current().quotas, None, engine::now());
     let certificates = match &config.tls {
         Some(tls) => {
             Some(Certificates::open(Path::new(&tls.cert.value), Path::new(&tls.key.value)).map_err(|error| format!("tls: {error}"))?)
@@ -96,14 +105,19 @@ async fn serve(flags: &Serve, inherited: Inherited) -> Result<ExitCode, String> 
     let admin_place =
         admin_listener.address().map_or_else(|| Place::Unix(admin_address.trim_start_matches("unix:").to_owned()), Place::Tcp);
 
-    let threads = flags.threads.threads.map_or_else(cores, usize::from);
     let outboxes = ledger::outboxes(threads);
     let counters: Vec<Arc<ShardCounters>> = (0..threads).map(|_| Arc::default()).collect();
     let (meter, recent) = (meter::Shared::default(), Recent::default());
     let log = access_log(flags, &health)?;
     let log_dropped = log.as_ref().map(Log::dropped).unwrap_or_default();
-    let ledger = ledger::start(ledger::Setup { outboxes: outboxes.clone(), log, meter: meter.clone(), recent: recent.clone() })
-        .map_err(|error| format!("ledger: {error}"))?;
+    let ledger = ledger::start(ledger::Setup {
+        outboxes: outboxes.clone(),
+        log,
+        meter: meter.clone(),
+        recent: recent.clone(),
+        purge: crate::memory::purge,
+    })
+    .map_err(|error| format!("ledger: {error}"))?;
 
     let tuning = flags.tuning();
     let drain = tuning.drain;
@@ -129,11 +143,16 @@ async fn serve(flags: &Serve, inherited: Inherited) -> Result<ExitCode, String> 
         tls: certificates.as_ref().map(Certificates::shared),
         trusted: trusted(&flags.trusted_proxies)?,
         proxy_protocol: flags.proxy_protocol,
+        spend: store.sinks(),
         purge: crate::memory::purge,
+        ask: cluster::ask,
     })
     .map_err(|error| format!("data plane: {error}"))?;
     health.enter(Phase::Serving);
 
+    let reconcile = Duration::from_millis(flags.limits.reconcile_ms);
+    let shared = config.state.as_ref().and_then(|state| Some((state, token::fresh().ok()?)));
+    let shared = shared.and_then(|(state, node)| cluster::Settings::of(state, node, reconcile));
     let served = Arc::new(ArcSwap::from_pointee(config));
     let view = View {
         version: VERSION,
@@ -147,6 +166,7 @@ async fn serve(flags: &Serve, inherited: Inherited) -> Result<ExitCode, String> 
         recent,
         log_dropped,
         started,
+        clock: engine::now,
     };
     print_banner(&Banner {
         version: VERSION,
@@ -168,24 +188,51 @@ async fn serve(flags: &Serve, inherited: Inherited) -> Result<ExitCode, String> 
         certificates,
         served,
         demand,
+        shard_count: threads,
+        clock: engine::now,
+        store: Some(store.clone()),
     });
+    tokio::spawn(quotas::reconcile(publisher.clone(), engine::now, reconcile));
+    if let Some(settings) = shared {
+        tokio::spawn(cluster::run(cluster_setup(settings, publisher.clone(), health.clone())));
+    }
     tokio::spawn(admin::serve(admin_listener, view));
     tokio::spawn(resolve::run(names, publisher, health.clone()));
     tokio::spawn(reload::follow(reloader.clone(), loaded));
     while signals.next().await == Request::Reload {
         reloader.reload().await;
     }
-    end(engine, ledger, &health, &mut signals, flags.timeouts.drain_delay.0, drain).await
+    end(engine, ledger, store, &health, &mut signals, (flags.timeouts.drain_delay.0, drain)).await
+}
+
+/// The limits and budgets of now are shared; `/readyz` says where that is not possible.
+fn cluster_setup(settings: cluster::Settings, publisher: Publisher, health: Arc<Health>) -> cluster::Setup {
+    let accounts = move || {
+        let snapshot = publisher.current();
+        let shared = snapshot.quotas.iter().filter(|quota| quota.account.is_shared());
+        shared.map(|quota| (Arc::from(&*quota.id), quota.account.clone())).collect()
+    };
+    let tell = move |state: Result<(), String>| match state {
+        Ok(()) => {
+            tracing::info!("limits and budgets are shared with the other gateways");
+            health.recover(Part::SharedState);
+        }
+        Err(error) => {
+            tracing::warn!(error, "the shared store cannot be reached; limits and budgets go on as on_partition says");
+            health.degrade(Part::SharedState, error);
+        }
+    };
+    cluster::Setup { settings, accounts: Box::new(accounts), now: engine::now, tell: Box::new(tell) }
 }
 
 /// Takes the process down: not ready, then no new requests, then no requests, then no records.
 async fn end(
     engine: Engine,
     ledger: Ledger,
+    store: Arc<Store>,
     health: &Health,
     signals: &mut Signals,
-    delay: Duration,
-    drain: Duration,
+    (delay, drain): (Duration, Duration),
 ) -> Result<ExitCode, String> {
     health.enter(Phase::Draining);
     engine.retire();
@@ -200,7 +247,10 @@ async fn end(
         () = signals.end() => std::process::exit(EXIT_AT_ONCE),
     }
     tokio::select! {
-        _ = tokio::task::spawn_blocking(move || ledger.finish(LOG_WAIT)) => {}
+        _ = tokio::task::spawn_blocking(move || {
+            store.close();
+            ledger.finish(LOG_WAIT);
+        }) => {}
         () = signals.end() => std::process::exit(EXIT_AT_ONCE),
     }
     tracing::info!("ended");
@@ -248,6 +298,37 @@ fn demand(listen: &[Listen], inherited: &Inherited, allow_anonymous: bool) -> De
     })
 }
 
+fn store_place(flags: &Serve, source: &Source) -> spend::Place {
+    match &flags.data_dir {
+        _ if flags.no_store => spend::Place::Nowhere,
+        Some(directory) => spend::Place::Chosen(directory.clone()),
+        None => spend::Place::Default(Path::new(spend::DEFAULT_DIRECTORY).join(folder_of(source))),
+    }
+}
+
+/// A folder for each configuration: two files that are served from one directory do not count each other's spend.
+fn folder_of(source: &Source) -> String {
+    let Source::File(path) = source else { return "environment".to_owned() };
+    let whole = path.canonicalize().unwrap_or_else(|_| path.clone());
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in whole.as_os_str().as_encoded_bytes() {
+        hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    }
+    let name = path.file_stem().map_or_else(|| "file".into(), |stem| stem.to_string_lossy());
+    format!("{name}-{:08x}", hash >> 32)
+}
+
+/// A chosen directory is tried at the start; else the store is opened by the first configuration that has a budget.
+fn with_store(demand: Demand, store: Arc<Store>) -> Demand {
+    Box::new(move |config| {
+        demand(config)?;
+        if config.has_budgets() || store.is_chosen() {
+            store.open()?;
+        }
+        Ok(())
+    })
+}
+
 fn shown(listen: &Listen) -> String {
     match listen {
         Listen::Ip(address) => address.to_string(),
@@ -255,8 +336,8 @@ fn shown(listen: &Listen) -> String {
     }
 }
 
-async fn publish_first(source: &Source, config: &Config, names: &Names, health: &Health) -> Result<Publisher, String> {
-    let first = source.compile(config, None).map_err(|refusal| refusal.to_string())?;
+async fn publish_first(source: &Source, config: &Config, names: &Names, health: &Health, shard_count: usize) -> Result<Publisher, String> {
+    let first = source.compile_for(config, None, shard_count).map_err(|refusal| refusal.to_string())?;
     let missing = names.learn(resolve::names_of(&first), resolve::FIRST_WAIT).await;
     resolve::tell(health, &missing);
     Ok(Publisher::new(names.apply(&first, first.revision).unwrap_or(first)))
@@ -265,7 +346,7 @@ async fn publish_first(source: &Source, config: &Config, names: &Names, health: 
 fn admin_token(flags: &Serve) -> Result<(Token, Option<String>), String> {
     let fresh = match flags.admin_token {
         Some(_) => None,
-        None => Some(token::fresh()?),
+        None => Some(token::fresh().map_err(|error| format!("{error}; set --admin-token"))?),
     };
     let value = flags.admin_token.as_deref().or(fresh.as_deref()).unwrap_or_default();
     Ok((Token::new(value)?, fresh))

@@ -1,8 +1,8 @@
-//! A random admin token.
+//! A random secret: an admin token, a virtual key.
 
 use std::io::Read;
 
-/// Random bytes in a token: 128 bits.
+/// Random bytes in one: 128 bits.
 const TOKEN_BYTES: usize = 16;
 
 /// `rw-` and 32 hex digits.
@@ -12,7 +12,7 @@ const TOKEN_BYTES: usize = 16;
 pub fn fresh() -> Result<String, String> {
     let mut bytes = [0; TOKEN_BYTES];
     let read = std::fs::File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes));
-    read.map_err(|error| format!("/dev/urandom: {error}; set --admin-token"))?;
+    read.map_err(|error| format!("/dev/urandom: {error}"))?;
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(format!("rw-{hex}"))
 }

@@ -115,6 +115,28 @@ fn from_the_banner_to_the_end_one_request_leaves_one_line() {
 }
 
 #[test]
+fn a_chosen_data_directory_is_made_and_one_that_cannot_be_is_an_error() {
+    let folder = std::env::temp_dir().join(format!("ringway-data-dir-{}", std::process::id()));
+    let with_folder = |folder: &std::path::Path| {
+        let mut command = ringway();
+        command.args(["--listen", "127.0.0.1:0", "--data-dir"]).arg(folder);
+        command
+    };
+    for _ in 0..2 {
+        let mut gateway = start(with_folder(&folder));
+        assert!(folder.join("node-0/shard-0.0").exists());
+        assert!(gateway.admin_status("/readyz").starts_with("HTTP/1.1 200"));
+        gateway.signal(libc::SIGTERM);
+        assert_eq!(gateway.wait().code(), Some(0));
+        assert!(!folder.join("node-1").exists(), "the directory of the process before is free again");
+    }
+    let refused = with_folder(&folder.join("node-0/checkpoint")).stdin(Stdio::null()).output().unwrap();
+    let told = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && told.contains("--data-dir") && told.contains("node-0/checkpoint"), "{told}");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
 fn a_second_signal_does_not_wait_for_live_requests() {
     let mut command = ringway();
     command.args(["--listen", "127.0.0.1:0", "--drain", "300s"]);

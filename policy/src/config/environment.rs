@@ -11,7 +11,7 @@ pub fn from_environment(builtins: &[Provider], lookup: Lookup<'_>) -> Config {
         let value = provider.env_keys.iter().find_map(set)?;
         // A variable with control bytes would split the header line that it travels in.
         value.bytes().all(|byte| byte.is_ascii_graphic()).then_some(())?;
-        let key = KeyConfig { name: "key-1".to_owned(), value: At::nowhere(value), weight: 1 };
+        let key = KeyConfig { name: "key-1".to_owned(), value: At::nowhere(value), weight: 1, ..KeyConfig::default() };
         Some((At::nowhere(provider.name.clone()), ProviderConfig { keys: vec![key], ..ProviderConfig::default() }))
     });
     Config { providers: Table(found.collect()), ..Config::default() }

@@ -5,26 +5,48 @@
 
 use std::net::SocketAddr;
 
+use ahash::AHashMap;
 use ringway_adapters::provider::{self, Provider};
 use schemars::JsonSchema;
 
+pub use access::{Access, ProfileConfig};
+pub use budgets::{Amount, Budget, OnExhaust};
 pub use environment::from_environment;
 pub use expand::Lookup;
+pub use keys::{Previous, VirtualKeyConfig, digest};
+pub use limits::{Limit, Measure};
 pub use providers::{Credentials, KeyConfig, ModelConfig, Pem, ProviderConfig};
-pub use routes::{BreakerConfig, RouteConfig, TargetConfig, TimeoutsConfig};
+pub use routes::{BreakerConfig, RouteConfig, TimeoutsConfig};
 pub use schema::schema;
-pub use tenants::{Align, Budget, CustomerConfig, Limit, TeamConfig, VirtualKeyConfig, digest};
+pub use select::{Selected, Selector};
+pub use state::{OnPartition, PREFIX_DEFAULT, StateConfig};
+pub use targets::{FallbackConfig, MirrorConfig, TargetConfig};
+pub use tenants::{CustomerConfig, TeamConfig};
 
+mod access;
+mod budgets;
 mod environment;
 mod expand;
+mod instant;
+mod key_references;
+mod keys;
+mod limits;
+mod lint;
 mod node;
+mod prices;
 mod providers;
 mod read;
 mod references;
 mod routes;
 mod schema;
+mod section;
+mod select;
+mod state;
+mod strength;
+mod targets;
 mod tenants;
 mod units;
+mod when;
 
 /// One mistake in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +103,11 @@ impl<T> Table<T> {
         self.0.iter().map(|(name, entry)| (name, entry))
     }
 
+    /// Its entries by name: for many questions.
+    pub fn by_name(&self) -> AHashMap<&str, &T> {
+        self.0.iter().map(|(name, entry)| (name.value.as_str(), entry)).collect()
+    }
+
     pub fn names(&self) -> impl Iterator<Item = &str> + Clone {
         self.0.iter().map(|(name, _)| name.value.as_str())
     }
@@ -102,12 +129,89 @@ pub struct Config {
     pub providers: Table<ProviderConfig>,
     /// The routes, by the model names that clients ask for; a name may be a pattern with `*`.
     pub routes: Table<RouteConfig>,
+    /// Other names of single models: `{fast: openai/gpt-4.1-mini}`. Clients ask for them like for routes.
+    #[schemars(schema_with = "schema::aliases")]
+    pub aliases: Table<At<String>>,
     /// The virtual keys, by name. Without any, every client is let in as `anonymous`.
     pub virtual_keys: Table<VirtualKeyConfig>,
+    /// Templates that virtual keys inherit, by name.
+    pub profiles: Table<ProfileConfig>,
     /// Teams that virtual keys belong to.
     pub teams: Table<TeamConfig>,
-    /// Customers that teams belong to.
+    /// Customers that teams and virtual keys belong to.
     pub customers: Table<CustomerConfig>,
+    /// Rate limits of all, or of a model, a provider or a tag's value: `{requests: 100, per: 1m, tag: "env=dev"}`.
+    #[schemars(schema_with = "schema::selected_limits")]
+    pub limits: Vec<At<Selected<Limit>>>,
+    /// Budgets of all, or of a model, a provider or a tag's value: `{usd: "50.00", per: 1d, provider: NAME}`.
+    #[schemars(schema_with = "schema::selected_budgets")]
+    pub budgets: Vec<At<Selected<Budget>>>,
+    /// How much is reserved before an answer is there.
+    pub reserve: ReserveConfig,
+    /// The store that several gateways share their limits and budgets through.
+    pub state: Option<StateConfig>,
+}
+
+/// How much of a limit or budget is reserved before an answer is there.
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema)]
+#[schemars(deny_unknown_fields, default)]
+pub struct ReserveConfig {
+    /// The least output tokens that are reserved where a request names no maximum and too few answers of the model are known
+    /// to learn from. Default 512.
+    #[schemars(schema_with = "schema::count")]
+    pub output_tokens_floor: Option<At<u64>>,
+}
+
+impl Config {
+    /// The rate limits of a virtual key: its own, then those of its profile.
+    pub fn limits_of<'a>(&'a self, key: &'a VirtualKeyConfig) -> impl Iterator<Item = &'a At<Limit>> {
+        key.limits.iter().chain(self.profile_of(key).into_iter().flat_map(|profile| &profile.limits))
+    }
+
+    /// The budgets of a virtual key: its own, then those of its profile.
+    pub fn budgets_of<'a>(&'a self, key: &'a VirtualKeyConfig) -> impl Iterator<Item = &'a At<Budget>> {
+        key.budgets.iter().chain(self.profile_of(key).into_iter().flat_map(|profile| &profile.budgets))
+    }
+
+    pub fn profile_of(&self, key: &VirtualKeyConfig) -> Option<&ProfileConfig> {
+        self.profiles.get(&key.profile.as_ref()?.value)
+    }
+}
+
+impl ReserveConfig {
+    /// The largest floor: no model of today answers with more.
+    const FLOOR_MAX: u64 = 1 << 24;
+    const FLOOR: u64 = 512;
+
+    pub fn output_tokens_floor(&self) -> u64 {
+        self.output_tokens_floor.as_ref().map_or(ReserveConfig::FLOOR, |at| at.value)
+    }
+}
+
+impl Config {
+    /// Something has a limit or a budget.
+    pub fn has_bounds(&self) -> bool {
+        self.has_budgets() || !self.limits.is_empty() || self.bounds().any(|(limits, _)| !limits.is_empty())
+    }
+
+    /// Something has a budget: what is spent of it is to be remembered beyond the process's end.
+    pub fn has_budgets(&self) -> bool {
+        !self.budgets.is_empty() || self.bounds().any(|(_, budgets)| !budgets.is_empty())
+    }
+
+    /// The limits and budgets of everything that has some of its own.
+    fn bounds(&self) -> impl Iterator<Item = (&Vec<At<Limit>>, &Vec<At<Budget>>)> {
+        let keys = self.virtual_keys.iter().map(|(_, key)| (&key.limits, &key.budgets));
+        let profiles = self.profiles.iter().map(|(_, profile)| (&profile.limits, &profile.budgets));
+        let teams = self.teams.iter().map(|(_, team)| (&team.limits, &team.budgets));
+        let customers = self.customers.iter().map(|(_, customer)| (&customer.limits, &customer.budgets));
+        let providers = self.providers.iter().flat_map(|(_, provider)| {
+            let keys = provider.keys.iter().map(|key| (&key.limits, &key.budgets));
+            let models = provider.models.iter().map(|model| (&model.limits, &model.budgets));
+            std::iter::once((&provider.limits, &provider.budgets)).chain(keys).chain(models)
+        });
+        keys.chain(profiles).chain(teams).chain(customers).chain(providers)
+    }
 }
 
 /// An address to listen on.
@@ -167,10 +271,16 @@ pub fn parse(text: &str, lookup: Lookup<'_>) -> Result<Config, Vec<Problem>> {
 /// # Errors
 /// As `parse`.
 pub fn parse_with(text: &str, lookup: Lookup<'_>, builtins: &[Provider]) -> Result<Config, Vec<Problem>> {
-    let mut root = node::parse(text).map_err(|problem| vec![problem])?;
     let mut problems = Vec::new();
-    expand::expand(&mut root, lookup, &mut problems);
-    let config = read_config(&root, lookup, &mut problems);
+    let config = match read_apart(text, lookup, &mut problems) {
+        Some(config) => config,
+        None => {
+            problems.clear();
+            let mut root = node::parse(text).map_err(|problem| vec![problem])?;
+            expand::expand(&mut root, lookup, &mut problems);
+            read_config(&root, lookup, &mut problems)
+        }
+    };
     references::check(&config, builtins, &mut problems);
     if problems.is_empty() {
         return Ok(config);
@@ -178,6 +288,27 @@ pub fn parse_with(text: &str, lookup: Lookup<'_>, builtins: &[Provider]) -> Resu
     problems.sort_by_key(|problem| (problem.line, problem.column));
     problems.dedup();
     Err(problems)
+}
+
+/// Reads a file with many virtual keys: each is a tree of its own, which is gone before the next one comes. `None` where
+/// the file is short, or must be read as a whole.
+fn read_apart(text: &str, lookup: Lookup<'_>, problems: &mut Vec<Problem>) -> Option<Config> {
+    let cut = section::cut(text, "virtual_keys")?;
+    let mut keys = Table(Vec::with_capacity(section::entries_hint(&cut)));
+    section::entries(&cut, |name, mut node| {
+        expand::expand(&mut node, lookup, problems);
+        read::name(&name, "a virtual key", problems);
+        keys.0.extend(keys::read(&name, &node, problems).map(|key| (name, key)));
+    })?;
+    let mut root = node::parse(&cut.rest).ok()?;
+    let node::Value::Map(entries) = &root.value else { return None };
+    // Written in another way, it stands twice.
+    if entries.iter().any(|(name, _)| name.value == "virtual_keys") {
+        return None;
+    }
+    expand::expand(&mut root, lookup, problems);
+    let config = read_config(&root, lookup, problems);
+    Some(Config { virtual_keys: keys, ..config })
 }
 
 fn read_config(root: &node::Node, lookup: Lookup<'_>, problems: &mut Vec<Problem>) -> Config {
@@ -196,9 +327,17 @@ fn read_config(root: &node::Node, lookup: Lookup<'_>, problems: &mut Vec<Problem
         routes::check_name(name, problems);
         routes::read(node, problems)
     });
+    config.aliases = table(fields.take("aliases"), "aliases", problems, |name, node, problems| {
+        routes::check_name(name, problems);
+        targets::read_alias(name, node, problems)
+    });
     config.virtual_keys = table(fields.take("virtual_keys"), "virtual_keys", problems, |name, node, problems| {
         read::name(name, "a virtual key", problems);
-        tenants::read_key(name, node, problems)
+        keys::read(name, node, problems)
+    });
+    config.profiles = table(fields.take("profiles"), "profiles", problems, |name, node, problems| {
+        read::name(name, "a profile", problems);
+        access::read_profile(node, problems)
     });
     config.teams = table(fields.take("teams"), "teams", problems, |name, node, problems| {
         read::name(name, "a team", problems);
@@ -208,8 +347,22 @@ fn read_config(root: &node::Node, lookup: Lookup<'_>, problems: &mut Vec<Problem
         read::name(name, "a customer", problems);
         tenants::read_customer(node, problems)
     });
+    config.limits = limits::read_selected(fields.take("limits"), problems);
+    config.budgets = budgets::read_selected(fields.take("budgets"), problems);
+    if let Some(node) = fields.take("reserve") {
+        config.reserve = read_reserve(node, problems);
+    }
+    config.state = fields.take("state").and_then(|node| state::read(node, problems));
     fields.close(problems);
     config
+}
+
+fn read_reserve(node: &node::Node, problems: &mut Vec<Problem>) -> ReserveConfig {
+    let Some(mut fields) = read::Fields::open(node, "reserve", problems) else { return ReserveConfig::default() };
+    let name = "output_tokens_floor";
+    let output_tokens_floor = fields.take(name).and_then(|node| read::number(node, name, 1, ReserveConfig::FLOOR_MAX, problems));
+    fields.close(problems);
+    ReserveConfig { output_tokens_floor }
 }
 
 fn table<T>(

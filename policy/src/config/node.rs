@@ -13,6 +13,9 @@ use super::{At, Problem};
 /// Deepest nesting of the file; no field of the schema stands deeper than eight.
 const DEPTH_MAX: usize = 32;
 
+/// Most pieces of a file: 100,000 virtual keys of some twenty fields each.
+const EVENTS_MAX: usize = 8_000_000;
+
 /// A place in the file, both counted from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Place {
@@ -66,7 +69,11 @@ pub(super) fn parse(text: &str) -> Result<Node, Problem> {
     }
     let options = serde_saphyr::options! {
         with_snippet: false,
-        budget: serde_saphyr::budget! { max_depth: DEPTH_MAX },
+        budget: serde_saphyr::budget! {
+            max_depth: DEPTH_MAX,
+            max_events: EVENTS_MAX,
+            max_nodes: EVENTS_MAX,
+        },
     };
     let root: Spanned<Raw> = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         let place = error.location().map(|location| place_of(&location)).unwrap_or(Place { line: 1, column: 1 });

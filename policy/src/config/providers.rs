@@ -7,7 +7,9 @@ use schemars::JsonSchema;
 use super::expand::Lookup;
 use super::node::{Node, Value};
 use super::read::{self, Fields, note};
-use super::{At, Problem, schema, units};
+use super::{At, Budget, Limit, Problem, budgets, limits, prices, schema};
+use crate::catalog::Abilities;
+use crate::cost::{Margin, Rate};
 use crate::endpoint::Endpoint;
 use crate::snapshot::UsageMode;
 
@@ -83,6 +85,18 @@ pub struct ProviderConfig {
     /// `http://HOST:PORT` of a proxy, or `none`. Without it HTTPS_PROXY and NO_PROXY decide.
     #[schemars(schema_with = "schema::text")]
     pub proxy: Option<At<String>>,
+    /// What is put on its prices, in percent: "10%"; "-12.5%" is a discount. Default 0.
+    #[schemars(schema_with = "schema::margin")]
+    pub margin: Option<At<Margin>>,
+    /// Its name in the catalog of prices (`ringway models --catalog`), or `none`. A built-in name knows its own.
+    #[schemars(schema_with = "schema::text")]
+    pub catalog: Option<At<String>>,
+    /// Rate limits of all that goes to it.
+    #[schemars(schema_with = "schema::limits")]
+    pub limits: Vec<At<Limit>>,
+    /// Budgets of all that goes to it.
+    #[schemars(schema_with = "schema::budgets")]
+    pub budgets: Vec<At<Budget>>,
 }
 
 /// Whose credential goes to the provider, where it is not a key.
@@ -104,12 +118,14 @@ impl std::fmt::Debug for Credentials {
 }
 
 /// One key of a provider.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct KeyConfig {
     /// For records and the admin API; `key-N` where the file gives none.
     pub name: String,
     pub value: At<String>,
     pub weight: u32,
+    pub limits: Vec<At<Limit>>,
+    pub budgets: Vec<At<Budget>>,
 }
 
 impl std::fmt::Debug for KeyConfig {
@@ -118,15 +134,20 @@ impl std::fmt::Debug for KeyConfig {
     }
 }
 
-/// One model that a provider serves.
-#[derive(Clone, Debug, PartialEq)]
+/// One model that a provider serves. What is absent is as the catalog says.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ModelConfig {
     pub name: At<String>,
+    /// Its name in the catalog, where that is another one: of a deployment, of a fine-tune.
+    pub catalog: Option<At<String>>,
     /// Tokens of prompt and answer together.
     pub context: Option<u64>,
-    /// Nano-dollars for a million tokens.
-    pub input_nano_per_million: Option<u64>,
-    pub output_nano_per_million: Option<u64>,
+    pub output_max: Option<u64>,
+    pub abilities: Option<Abilities>,
+    /// Rates in place of the catalog's, or beside them.
+    pub price: Vec<Rate>,
+    pub limits: Vec<At<Limit>>,
+    pub budgets: Vec<At<Budget>>,
 }
 
 /// A PEM file with its bytes.
@@ -153,6 +174,8 @@ pub(super) fn read(node: &Node, lookup: Lookup<'_>, problems: &mut Vec<Problem>)
             .and_then(|node| read::choice(node, "usage", &[("inject", UsageMode::Inject), ("tap", UsageMode::Tap)], problems)),
         credentials: fields.take("credentials").and_then(|node| read_credentials(node, problems)),
         proxy: fields.take("proxy").and_then(|node| read_proxy(node, problems)),
+        margin: fields.take("margin").and_then(|node| read::parsed(node, "margin", problems, Margin::parse)),
+        catalog: fields.take("catalog").and_then(|node| read::text(node, "catalog", problems)),
         ..ProviderConfig::default()
     };
     if let Some(node) = fields.take("keys") {
@@ -179,6 +202,8 @@ pub(super) fn read(node: &Node, lookup: Lookup<'_>, problems: &mut Vec<Problem>)
     for (name, field) in [("ca", &mut config.ca), ("client_cert", &mut config.client_cert), ("client_key", &mut config.client_key)] {
         *field = fields.take(name).and_then(|node| read_pem(node, name, lookup, problems));
     }
+    config.limits = limits::read(&mut fields, problems);
+    config.budgets = budgets::read(&mut fields, problems);
     check_pairs(&config, problems);
     fields.close(problems);
     Some(config)
@@ -258,7 +283,7 @@ fn read_key(node: &Node, index: usize, problems: &mut Vec<Problem>) -> Option<Ke
     let name = format!("key-{}", index + 1);
     if !matches!(node.value, Value::Map(_)) {
         let value = read::secret(node, "key", problems, header_safe)?;
-        return Some(KeyConfig { name, value, weight: 1 });
+        return Some(KeyConfig { name, value, weight: 1, ..KeyConfig::default() });
     }
     let mut fields = Fields::open(node, "a key", problems)?;
     let given = fields.take("name").and_then(|node| read::text(node, "name", problems));
@@ -271,13 +296,14 @@ fn read_key(node: &Node, index: usize, problems: &mut Vec<Problem>) -> Option<Ke
     }
     let value = value.and_then(|node| read::secret(node, "value", problems, header_safe));
     let weight = fields.take("weight").and_then(|node| read::number(node, "weight", 0, 1_000_000, problems));
+    let (limits, budgets) = (limits::read(&mut fields, problems), budgets::read(&mut fields, problems));
     fields.close(problems);
     let name = given.map_or(name, |given| given.value);
-    Some(KeyConfig { name, value: value?, weight: weight.map_or(1, |weight| weight.value as u32) })
+    Some(KeyConfig { name, value: value?, weight: weight.map_or(1, |weight| weight.value as u32), limits, budgets })
 }
 
 /// Secrets travel in header lines: what could end one is refused.
-fn header_safe(text: &str) -> Result<String, String> {
+pub(super) fn header_safe(text: &str) -> Result<String, String> {
     if text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') && text.trim() == text {
         Ok(text.to_owned())
     } else {
@@ -302,7 +328,7 @@ fn read_models(node: &Node, problems: &mut Vec<Problem>) -> Vec<ModelConfig> {
 fn read_model(node: &Node, problems: &mut Vec<Problem>) -> Option<ModelConfig> {
     if !matches!(node.value, Value::Map(_)) {
         let name = read::text(node, "a model", problems)?;
-        return Some(ModelConfig { name, context: None, input_nano_per_million: None, output_nano_per_million: None });
+        return Some(ModelConfig { name, ..ModelConfig::default() });
     }
     let mut fields = Fields::open(node, "a model", problems)?;
     let name = fields.take("name");
@@ -310,12 +336,20 @@ fn read_model(node: &Node, problems: &mut Vec<Problem>) -> Option<ModelConfig> {
         note(problems, node.place, "a model has no name; write name: NAME");
     }
     let name = name.and_then(|node| read::text(node, "name", problems));
-    let context = fields.take("context").and_then(|node| read::number(node, "context", 1, u64::MAX, problems));
-    let mut price = |name, problems: &mut Vec<Problem>| {
-        fields.take(name).and_then(|node| read::parsed(node, name, problems, units::nano_dollars)).map(|price| price.value)
+    let mut count = |name, problems: &mut Vec<Problem>| {
+        fields.take(name).and_then(|node| read::number(node, name, 1, u64::MAX, problems)).map(|at| at.value)
     };
-    let input_nano_per_million = price("input_usd_per_million", problems);
-    let output_nano_per_million = price("output_usd_per_million", problems);
+    let (context, output_max) = (count("context", problems), count("output_max", problems));
+    let catalog = fields.take("catalog").and_then(|node| read::text(node, "catalog", problems));
+    let abilities = fields.take("abilities").map(|node| read_abilities(node, problems));
+    let price = fields.take("price").map(|node| prices::read(node, problems)).unwrap_or_default();
+    let (limits, budgets) = (limits::read(&mut fields, problems), budgets::read(&mut fields, problems));
     fields.close(problems);
-    Some(ModelConfig { name: name?, context: context.map(|at| at.value), input_nano_per_million, output_nano_per_million })
+    Some(ModelConfig { name: name?, catalog, context, output_max, abilities, price, limits, budgets })
+}
+
+fn read_abilities(node: &Node, problems: &mut Vec<Problem>) -> Abilities {
+    let words = read::items(node, "abilities", problems);
+    let known = words.iter().filter_map(|node| read::choice(node, "an ability", Abilities::WORDS, problems));
+    known.fold(Abilities::default(), |all, one| all.with(one.value))
 }

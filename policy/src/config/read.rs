@@ -19,6 +19,9 @@ impl<T> At<T> {
     }
 }
 
+/// Fields that most mappings know, at most.
+const FIELDS_USUAL: usize = 24;
+
 /// The fields of one mapping. Each is taken by name; `close` reports those that nobody asked for.
 pub(super) struct Fields<'n> {
     pub place: Place,
@@ -30,7 +33,7 @@ impl<'n> Fields<'n> {
     /// `what` names the mapping in messages: `a route`.
     pub fn open(node: &'n Node, what: &str, problems: &mut Vec<Problem>) -> Option<Fields<'n>> {
         match &node.value {
-            Value::Map(entries) => Some(Fields { place: node.place, entries, known: Vec::new() }),
+            Value::Map(entries) => Some(Fields { place: node.place, entries, known: Vec::with_capacity(FIELDS_USUAL) }),
             Value::Null => Some(Fields { place: node.place, entries: &[], known: Vec::new() }),
             Value::Unresolved => None,
             _ => {
@@ -163,6 +166,12 @@ pub(super) fn choice<T: Copy>(node: &Node, what: &str, words: &[(&str, T)], prob
             format!("write one of {}{}", known.join(", "), suggestion(text, known.iter().copied()))
         })
     })
+}
+
+/// `true` or `false`.
+pub(super) fn flag(fields: &mut Fields<'_>, name: &'static str, problems: &mut Vec<Problem>) -> Option<bool> {
+    let node = fields.take(name)?;
+    choice(node, name, &[("true", true), ("false", false)], problems).map(|at| at.value)
 }
 
 /// A name of a provider, virtual key, team or customer.

@@ -2,49 +2,80 @@
 
 use ringway_adapters::provider::Provider;
 
+use super::read::note;
 use super::tenants::known;
-use super::{At, Config, Credentials, Problem, ProviderConfig};
+use super::{At, Budget, Config, Credentials, OnExhaust, Problem, ProviderConfig, Selector, key_references};
 use crate::near::suggestion;
 use crate::snapshot::BUILTIN;
 
 /// Checks the whole file.
 pub(super) fn check(config: &Config, builtins: &[Provider], problems: &mut Vec<Problem>) {
     for (name, provider) in config.providers.iter() {
-        check_provider(name, provider, builtins, problems);
+        check_provider(name, provider, config, builtins, problems);
     }
     for (_, route) in config.routes.iter() {
-        for model in route.targets.iter().map(|target| &target.model).chain(&route.fallbacks) {
+        for model in route.models() {
             check_model(model, config, problems);
         }
     }
-    for (name, key) in config.virtual_keys.iter() {
-        if let Some(team) = &key.team
-            && config.teams.get(&team.value).is_none()
-        {
-            problems.push(unknown("team", team, config.teams.names(), "teams: {NAME: {}}"));
-        }
-        let Some(sha256) = key.sha256() else { continue };
-        let before = config.virtual_keys.iter().take_while(|(other, _)| other.value != name.value);
-        if let Some((other, _)) = before.into_iter().find(|(_, other)| other.sha256().is_some_and(|other| other.value == sha256.value)) {
-            problems.push(sha256.problem(format!("this key is also the key of {:?}; each has its own", other.value)));
+    for (name, model) in config.aliases.iter() {
+        check_model(model, config, problems);
+        if config.routes.get(&name.value).is_some() {
+            problems.push(name.problem(format!("{:?} is the name of a route, too; a name stands for one thing", name.value)));
         }
     }
-    for (_, team) in config.teams.iter() {
-        if let Some(customer) = &team.customer
-            && config.customers.get(&customer.value).is_none()
+    key_references::check(config, problems);
+    check_bounds(config, problems);
+}
+
+/// The limits and budgets of the file name what is there.
+fn check_bounds(config: &Config, problems: &mut Vec<Problem>) {
+    let limits = config.limits.iter().map(|at| (at.place(), &at.value.selector));
+    let selectors = limits.chain(config.budgets.iter().map(|at| (at.place(), &at.value.selector)));
+    for (place, selector) in selectors {
+        if let Selector::Provider(name) = selector
+            && name != BUILTIN
+            && config.providers.get(name).is_none()
         {
-            problems.push(unknown("customer", customer, config.customers.names(), "customers: {NAME: {}}"));
+            let known = known(name, config.providers.names());
+            note(problems, place, format!("provider {name:?} is not under providers{known}"));
+        }
+    }
+    for budget in budgets(config) {
+        let OnExhaust::Downgrade(model) = &budget.on_exhaust else { continue };
+        if config.routes.get(&model.value).is_some() {
+            continue;
+        }
+        if model.value.contains('/') {
+            check_model(model, config, problems);
+        } else {
+            let known = known(&model.value, config.routes.names());
+            problems.push(model.problem(format!("downgrade: {:?} is neither a route nor provider/model{known}", model.value)));
         }
     }
 }
 
-fn unknown<'a>(what: &str, name: &At<String>, names: impl Iterator<Item = &'a str> + Clone, add: &str) -> Problem {
+/// Every budget of the file, wherever it stands.
+fn budgets(config: &Config) -> impl Iterator<Item = &Budget> {
+    let of_providers = config.providers.iter().flat_map(|(_, provider)| {
+        let keys = provider.keys.iter().flat_map(|key| &key.budgets);
+        provider.budgets.iter().chain(keys).chain(provider.models.iter().flat_map(|model| &model.budgets))
+    });
+    let of_profiles = config.profiles.iter().flat_map(|(_, profile)| &profile.budgets);
+    let of_keys = config.virtual_keys.iter().flat_map(|(_, key)| &key.budgets).chain(of_profiles);
+    let of_teams = config.teams.iter().flat_map(|(_, team)| &team.budgets);
+    let of_customers = config.customers.iter().flat_map(|(_, customer)| &customer.budgets);
+    let owned = of_keys.chain(of_teams).chain(of_customers).chain(of_providers).map(|at| &at.value);
+    owned.chain(config.budgets.iter().map(|at| &at.value.rule))
+}
+
+pub(super) fn unknown<'a>(what: &str, name: &At<String>, names: impl Iterator<Item = &'a str> + Clone, add: &str) -> Problem {
     let known = known(&name.value, names);
     let what_to_do = if known.is_empty() { format!("; add it under {add}") } else { known };
     name.problem(format!("{what} {:?} is not in the file{what_to_do}", name.value))
 }
 
-fn check_provider(name: &At<String>, config: &ProviderConfig, builtins: &[Provider], problems: &mut Vec<Problem>) {
+fn check_provider(name: &At<String>, config: &ProviderConfig, file: &Config, builtins: &[Provider], problems: &mut Vec<Problem>) {
     if name.value == BUILTIN {
         problems.push(name.problem(format!("the provider {BUILTIN:?} is always there; give yours another name")));
         return;
@@ -72,6 +103,7 @@ fn check_provider(name: &At<String>, config: &ProviderConfig, builtins: &[Provid
         && without_credential
         && config.like.is_none()
         && config.base_url.is_none()
+        && !key_references::brings_credential(file, &name.value)
     {
         problems.push(name.problem(format!("the provider {:?} has no key; write keys: [\"${{{variable}}}\"]", name.value)));
     }

@@ -6,9 +6,12 @@ use schemars::JsonSchema;
 
 use super::node::{Node, Value};
 use super::read::{self, Fields, note};
+use super::targets::{self, FallbackConfig, MirrorConfig, TargetConfig};
+use super::when::read_when;
 use super::{At, Problem, schema};
 use crate::breaker;
-use crate::plan::{Losses, Rescue, TARGETS_MAX, Trigger};
+use crate::condition::Condition;
+use crate::plan::{Hedge, Losses, Rescue, Strategy, TARGETS_MAX, Trigger, Unpriced};
 use crate::retry::ATTEMPTS_PER_TARGET_MAX;
 
 const NAME_BYTES_MAX: usize = 256;
@@ -17,12 +20,31 @@ const NAME_BYTES_MAX: usize = 256;
 #[derive(Clone, Debug, Default, PartialEq, JsonSchema)]
 #[schemars(deny_unknown_fields, default)]
 pub struct RouteConfig {
-    /// Where requests go: `provider/model`, or `{model, weight}`. Drawn by weight, each at most once an exchange.
+    /// A condition in CEL; where it is false the route is not there, and the name means what it would mean without it.
+    #[schemars(schema_with = "schema::text")]
+    pub when: Option<At<Condition>>,
+    /// Where requests go: `provider/model`, or `{model, weight, when}`. Each is tried at most once an exchange, in the order that `strategy` says.
     #[schemars(schema_with = "schema::targets")]
     pub targets: Vec<TargetConfig>,
-    /// `provider/model` names that are tried in this order after the targets.
-    #[schemars(schema_with = "schema::texts")]
-    pub fallbacks: Vec<At<String>>,
+    /// How the targets are put in order. `weighted` (default) draws by weight; `least_latency` takes the better of two by first-byte
+    /// time and load; `least_busy` the one with the fewest requests under way; `cheapest` the lowest price, an unknown one last;
+    /// `round_robin` each in turn; `{hash: user | session | key | header:NAME | tag:NAME}` keeps a user (session, key, …) on one
+    /// target, with shares by weight: weights 90 and 10 are an A/B split that each user stays on. The user is whom the body names, the
+    /// session what `x-ringway-session` says; a request without it is drawn by weight. Targets in bad health come last.
+    #[schemars(schema_with = "schema::strategy")]
+    pub strategy: Option<Strategy>,
+    /// `provider/model`, or `{model, on, when}` with what alone it is taken for; tried in this order after the targets.
+    #[schemars(schema_with = "schema::fallbacks")]
+    pub fallbacks: Vec<FallbackConfig>,
+    /// `{after, cost_share}`: where no byte of an answer has come after this time (`500ms`, or `p95`, the default: the target's own,
+    /// once known) the next target is asked, too, for at most this share of the requests, `"5%"`. The first to answer is kept, the
+    /// other cancelled; both are on the record.
+    #[schemars(schema_with = "schema::hedge")]
+    pub hedge: Option<Hedge>,
+    /// `{model, share}`: a shadow target gets copies of this share of the requests, `"1%"`. Its answers are dropped; each leaves a
+    /// record of its own, with `mirror_of`, and costs what it costs: no limit and no budget counts it.
+    #[schemars(schema_with = "schema::mirror")]
+    pub mirror: Option<MirrorConfig>,
     /// Further tries on the same target, 0 to 2. Default 2.
     #[schemars(schema_with = "schema::retries")]
     pub retries: Option<At<u64>>,
@@ -41,13 +63,8 @@ pub struct RouteConfig {
     /// What the next target is taken for. Default: error, timeout, rate_limit, context_length.
     #[schemars(schema_with = "schema::triggers")]
     pub on: Option<Vec<Trigger>>,
-}
-
-/// One weighted target.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TargetConfig {
-    pub model: At<String>,
-    pub weight: u32,
+    /// A model whose price is not known, where a budget counts money: `refuse` (default) or `allow`, which counts nothing.
+    pub unpriced: Option<Unpriced>,
 }
 
 /// How long to wait for what; each a number with its unit.
@@ -90,6 +107,14 @@ pub struct BreakerConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Off;
 
+impl RouteConfig {
+    /// Every model that it names.
+    pub fn models(&self) -> impl Iterator<Item = &At<String>> {
+        let behind = self.fallbacks.iter().map(|fallback| &fallback.model).chain(self.mirror.iter().map(|mirror| &mirror.model));
+        self.targets.iter().map(|target| &target.model).chain(behind)
+    }
+}
+
 impl BreakerConfig {
     pub fn settings(&self) -> breaker::Settings {
         if self.off.is_some() {
@@ -116,24 +141,27 @@ pub(super) fn check_name(name: &At<String>, problems: &mut Vec<Problem>) {
 /// Reads one route.
 pub(super) fn read(node: &Node, problems: &mut Vec<Problem>) -> Option<RouteConfig> {
     let mut fields = Fields::open(node, "a route", problems)?;
-    let mut config = RouteConfig::default();
+    let mut config = RouteConfig { when: read_when(fields.take("when"), problems), ..RouteConfig::default() };
     match fields.take("targets") {
         Some(node) => {
             let nodes = read::items(node, "targets", problems);
             if nodes.is_empty() && matches!(node.value, Value::List(_)) {
                 note(problems, node.place, "a route needs at least one target; write targets: [provider/model]");
             }
-            config.targets = nodes.iter().filter_map(|node| read_target(node, problems)).collect();
+            config.targets = nodes.iter().filter_map(|node| targets::read_target(node, problems)).collect();
         }
         None => note(problems, fields.place, "a route has no targets; write targets: [provider/model]"),
     }
+    config.strategy = fields.take("strategy").and_then(|node| targets::read_strategy(node, problems));
     if let Some(node) = fields.take("fallbacks") {
-        config.fallbacks =
-            read::items(node, "fallbacks", problems).iter().filter_map(|node| read::text(node, "a fallback", problems)).collect();
+        let nodes = read::items(node, "fallbacks", problems);
+        config.fallbacks = nodes.iter().filter_map(|node| targets::read_fallback(node, problems)).collect();
     }
     if config.targets.len() + config.fallbacks.len() > TARGETS_MAX {
         note(problems, fields.place, format!("a route has at most {TARGETS_MAX} targets and fallbacks together"));
     }
+    config.hedge = fields.take("hedge").and_then(|node| targets::read_hedge(node, problems));
+    config.mirror = fields.take("mirror").and_then(|node| targets::read_mirror(node, problems));
     let retries_max = u64::from(ATTEMPTS_PER_TARGET_MAX) - 1;
     config.retries = fields.take("retries").and_then(|node| read::number(node, "retries", 0, retries_max, problems));
     config.timeouts = fields.take("timeouts").and_then(|node| read_timeouts(node, problems));
@@ -143,27 +171,11 @@ pub(super) fn read(node: &Node, problems: &mut Vec<Problem>) -> Option<RouteConf
     config.body_bytes_max = fields.take("body_bytes_max").and_then(|node| read::size(node, "body_bytes_max", problems));
     let losses = [("refuse", Losses::Refuse), ("warn", Losses::Warn)];
     config.losses = fields.take("losses").and_then(|node| read::choice(node, "losses", &losses, problems)).map(|at| at.value);
-    config.on = fields.take("on").map(|node| {
-        let nodes = read::items(node, "on", problems);
-        nodes.iter().filter_map(|node| read::choice(node, "on", Trigger::WORDS, problems)).map(|at| at.value).collect()
-    });
+    let unpriced = [("refuse", Unpriced::Refuse), ("allow", Unpriced::Allow)];
+    config.unpriced = fields.take("unpriced").and_then(|node| read::choice(node, "unpriced", &unpriced, problems)).map(|at| at.value);
+    config.on = fields.take("on").map(|node| targets::read_triggers(node, problems));
     fields.close(problems);
     Some(config)
-}
-
-fn read_target(node: &Node, problems: &mut Vec<Problem>) -> Option<TargetConfig> {
-    if !matches!(node.value, Value::Map(_)) {
-        return read::text(node, "a target", problems).map(|model| TargetConfig { model, weight: 1 });
-    }
-    let mut fields = Fields::open(node, "a target", problems)?;
-    let model = fields.take("model");
-    if model.is_none() {
-        note(problems, node.place, "a target has no model; write {model: provider/model}");
-    }
-    let model = model.and_then(|node| read::text(node, "model", problems));
-    let weight = fields.take("weight").and_then(|node| read::number(node, "weight", 0, 1_000_000, problems));
-    fields.close(problems);
-    Some(TargetConfig { model: model?, weight: weight.map_or(1, |weight| weight.value as u32) })
 }
 
 fn read_timeouts(node: &Node, problems: &mut Vec<Problem>) -> Option<TimeoutsConfig> {

@@ -5,8 +5,10 @@ use std::borrow::Cow;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use super::{At, Config, Table};
-use crate::plan::Trigger;
+use super::{At, Config, Measure, Table};
+use crate::catalog::Abilities;
+use crate::cost::{FAMILIES, Tariff};
+use crate::plan::{Strategy, Trigger};
 
 /// The schema of the whole file.
 pub fn schema() -> serde_json::Value {
@@ -70,6 +72,26 @@ pub(super) fn texts(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "array", "items": {"type": "string", "minLength": 1}})
 }
 
+pub(super) fn named_texts(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "additionalProperties": {"type": "string", "minLength": 1}})
+}
+
+pub(super) fn instant(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "examples": ["2027-01-31", "2027-01-31T18:00:00Z", "2027-01-31T18:00:00+02:00"]})
+}
+
+pub(super) fn previous(generator: &mut SchemaGenerator) -> Schema {
+    let key = described(text(generator), "The former key.");
+    let key_sha256 = described(text(generator), "The SHA-256 of the former key, in place of key.");
+    let until = described(instant(generator), "When it ends to work.");
+    json_schema!({"type": "array", "items": {
+        "type": "object",
+        "properties": {"key": key, "key_sha256": key_sha256, "until": until},
+        "required": ["until"],
+        "additionalProperties": false
+    }})
+}
+
 pub(super) fn one_or_many(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
 }
@@ -109,31 +131,73 @@ pub(super) fn breaker(generator: &mut SchemaGenerator) -> Schema {
     json_schema!({"anyOf": [{"const": "off"}, settings]})
 }
 
-pub(super) fn keys(_: &mut SchemaGenerator) -> Schema {
+pub(super) fn keys(generator: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "array", "items": {"anyOf": [{"type": "string", "minLength": 1}, {
         "type": "object",
         "properties": {
             "name": {"type": "string", "description": "For records and the admin API. Default key-N."},
             "value": {"type": "string", "minLength": 1, "description": "The secret: \"${NAME}\" or \"${file:/path}\"."},
-            "weight": {"type": "integer", "minimum": 0, "description": "Its share of the requests. Default 1."}
+            "weight": {"type": "integer", "minimum": 0, "description": "Its share of the requests. Default 1."},
+            "limits": described(limits(generator), "Rate limits of this key of the provider."),
+            "budgets": described(budgets(generator), "Budgets of this key of the provider.")
         },
         "required": ["value"],
         "additionalProperties": false
     }]}})
 }
 
-pub(super) fn models(_: &mut SchemaGenerator) -> Schema {
+pub(super) fn models(generator: &mut SchemaGenerator) -> Schema {
+    let abilities: Vec<&str> = Abilities::WORDS.iter().map(|(word, _)| *word).collect();
     json_schema!({"type": "array", "items": {"anyOf": [{"type": "string", "minLength": 1}, {
         "type": "object",
         "properties": {
             "name": {"type": "string", "minLength": 1},
+            "catalog": {"type": "string", "description": "Its name in the catalog, where that is another one: of a deployment or a fine-tune."},
             "context": {"type": "integer", "minimum": 1, "description": "Tokens of prompt and answer together."},
-            "input_usd_per_million": decimal("Dollars for a million tokens of prompt."),
-            "output_usd_per_million": decimal("Dollars for a million tokens of answer.")
+            "output_max": {"type": "integer", "minimum": 1, "description": "Most tokens of an answer."},
+            "abilities": {"type": "array", "items": {"enum": abilities}, "description": "All that it can do, in place of the catalog's."},
+            "price": price(),
+            "limits": described(limits(generator), "Rate limits of this model of the provider."),
+            "budgets": described(budgets(generator), "Budgets of this model of the provider.")
         },
         "required": ["name"],
         "additionalProperties": false
     }]}})
+}
+
+/// Rates in dollars: those of tokens and characters for a million, others for one.
+fn price() -> Schema {
+    let mut rates: Vec<(&str, Schema)> = FAMILIES.iter().map(|row| (row.1, decimal(row.4))).collect();
+    let of = |rates: &[(&str, Schema)]| -> serde_json::Map<String, serde_json::Value> {
+        rates.iter().map(|(name, schema)| ((*name).to_owned(), schema.clone().to_value())).collect()
+    };
+    let plain = of(&rates);
+    let tier = {
+        let mut tier = plain.clone();
+        tier.insert("above".to_owned(), serde_json::json!({"type": "integer", "minimum": 1, "description": "Tokens of the prompt."}));
+        json_schema!({"type": "array", "description": "Rates of requests with a longer prompt.", "items": {
+            "type": "object", "properties": tier, "required": ["above"], "additionalProperties": false
+        }})
+    };
+    rates.push(("tiers", tier));
+    let standard = of(&rates);
+    for (name, _) in Tariff::WORDS.iter().skip(1) {
+        let description = format!("Rates of requests that are processed as {name}.");
+        rates.push((
+            name,
+            json_schema!({"type": "object", "description": description, "properties": standard, "additionalProperties": false}),
+        ));
+    }
+    json_schema!({
+        "type": "object",
+        "description": "Dollars for a million tokens or characters, or for one of anything else. What is here takes the place of the catalog's.",
+        "properties": of(&rates),
+        "additionalProperties": false
+    })
+}
+
+pub(super) fn margin(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": ["string", "number"], "pattern": "^[+-]?[0-9]+(\\.[0-9]{1,6})? *%?$", "examples": ["10%", "-12.5%"]})
 }
 
 pub(super) fn targets(_: &mut SchemaGenerator) -> Schema {
@@ -143,7 +207,8 @@ pub(super) fn targets(_: &mut SchemaGenerator) -> Schema {
             "type": "object",
             "properties": {
                 "model": {"type": "string", "minLength": 3, "description": "provider/model"},
-                "weight": {"type": "integer", "minimum": 0, "description": "Its share of the requests. Default 1; 0 is tried last."}
+                "weight": {"type": "integer", "minimum": 0, "description": "Its share of the requests. Default 1; 0 is tried last."},
+                "when": condition()
             },
             "required": ["model"],
             "additionalProperties": false
@@ -151,26 +216,140 @@ pub(super) fn targets(_: &mut SchemaGenerator) -> Schema {
     ]}})
 }
 
-pub(super) fn limits(_: &mut SchemaGenerator) -> Schema {
-    let count = || json_schema!({"type": "integer", "minimum": 1});
-    json_schema!({"type": "array", "items": {"anyOf": [
-        {"type": "object", "properties": {"requests": count(), "per": period()}, "required": ["requests", "per"], "additionalProperties": false},
-        {"type": "object", "properties": {"tokens": count(), "per": period()}, "required": ["tokens", "per"], "additionalProperties": false},
-        {"type": "object", "properties": {"concurrent": count()}, "required": ["concurrent"], "additionalProperties": false}
+pub(super) fn strategy(_: &mut SchemaGenerator) -> Schema {
+    let words: Vec<&str> = Strategy::WORDS.iter().map(|(word, _)| *word).collect();
+    let pattern = "^(user|session|key|header:[A-Za-z0-9._-]+|tag:[A-Za-z0-9._-]+)$";
+    let hash = json_schema!({"type": "string", "pattern": pattern, "examples": ["user", "header:x-tenant", "tag:project"]});
+    json_schema!({"anyOf": [
+        {"enum": words},
+        {"type": "object", "properties": {"hash": hash}, "required": ["hash"], "additionalProperties": false}
+    ]})
+}
+
+pub(super) fn fallbacks(generator: &mut SchemaGenerator) -> Schema {
+    let on = triggers(generator);
+    json_schema!({"type": "array", "maxItems": crate::plan::TARGETS_MAX, "items": {"anyOf": [
+        {"type": "string", "minLength": 3},
+        {
+            "type": "object",
+            "properties": {"model": {"type": "string", "minLength": 3, "description": "provider/model"}, "on": on, "when": condition()},
+            "required": ["model"],
+            "additionalProperties": false
+        }
     ]}})
 }
 
-pub(super) fn budgets(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "array", "items": {
+fn share() -> Schema {
+    json_schema!({"type": "string", "pattern": "^[0-9]+(\\.[0-9]{1,4})? *%$", "examples": ["1%", "0.5%"]})
+}
+
+pub(super) fn hedge(generator: &mut SchemaGenerator) -> Schema {
+    let after = duration(generator);
+    json_schema!({
         "type": "object",
-        "properties": {
-            "usd": decimal("Dollars, exactly: \"50.00\"."),
-            "per": period(),
-            "align": {"enum": ["calendar", "first_spend"], "description": "When the window begins. Default first_spend; calendar is UTC."}
-        },
-        "required": ["usd", "per"],
+        "properties": {"after": {"anyOf": [{"const": "p95"}, after]}, "cost_share": share()},
+        "required": ["cost_share"],
         "additionalProperties": false
-    }})
+    })
+}
+
+pub(super) fn mirror(_: &mut SchemaGenerator) -> Schema {
+    let share = share();
+    json_schema!({
+        "type": "object",
+        "properties": {"model": {"type": "string", "minLength": 3, "description": "provider/model"}, "share": share},
+        "required": ["model", "share"],
+        "additionalProperties": false
+    })
+}
+
+pub(super) fn aliases(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "additionalProperties": {"type": "string", "minLength": 3, "description": "provider/model"}})
+}
+
+fn condition() -> Schema {
+    let examples = [r#"request.tags.env == "eu" && request.tokens < 8000"#];
+    json_schema!({"type": "string", "minLength": 1, "examples": examples, "description": "A condition in CEL: it takes part where this is true."})
+}
+
+pub(super) fn limits(_: &mut SchemaGenerator) -> Schema {
+    limits_with(&json_schema!({}))
+}
+
+pub(super) fn selected_limits(_: &mut SchemaGenerator) -> Schema {
+    limits_with(&selector())
+}
+
+pub(super) fn budgets(_: &mut SchemaGenerator) -> Schema {
+    budgets_with(&json_schema!({}))
+}
+
+pub(super) fn selected_budgets(_: &mut SchemaGenerator) -> Schema {
+    budgets_with(&selector())
+}
+
+/// The fields that say whom a limit or budget of the whole file is for.
+fn selector() -> Schema {
+    json_schema!({
+        "model": {"type": "string", "minLength": 1, "description": "What goes to this provider/model, or to those that match: PROVIDER/MODEL*."},
+        "provider": {"type": "string", "minLength": 1, "description": "What goes to this provider."},
+        "tag": {"type": "string", "pattern": "^[^=]+=.+$", "description": "What carries this tag: env=dev."}
+    })
+}
+
+/// An object with `own` fields and `more` of them.
+fn closed(own: Schema, more: &Schema, required: &[&str]) -> Schema {
+    let mut properties = own.to_value();
+    if let (Some(properties), Some(more)) = (properties.as_object_mut(), more.as_object()) {
+        properties.extend(more.clone());
+    }
+    json_schema!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
+}
+
+fn limits_with(more: &Schema) -> Schema {
+    let one = |&(word, measure): &(&str, Measure)| {
+        let count = json_schema!({"type": "integer", "minimum": 1});
+        match measure {
+            Measure::Concurrent => closed(json_schema!({word: count, "shadow": shadow()}), more, &[word]),
+            _ => closed(json_schema!({word: count, "per": period(), "shadow": shadow()}), more, &[word, "per"]),
+        }
+    };
+    let kinds: Vec<Schema> = Measure::WORDS.iter().map(one).collect();
+    json_schema!({"type": "array", "items": {"anyOf": kinds}})
+}
+
+fn budgets_with(more: &Schema) -> Schema {
+    let on_exhaust = json_schema!({
+        "anyOf": [
+            {"enum": ["refuse", "cut"]},
+            {"type": "string", "pattern": "^downgrade: *[^ ].*$"},
+            {"type": "object", "properties": {"downgrade": {"type": "string", "minLength": 1}}, "required": ["downgrade"], "additionalProperties": false}
+        ],
+        "description": "When it is used up: refuse new requests (default), cut running streams too, or send new ones to another route."
+    });
+    let one = |name: &str, amount: Schema| {
+        let own = json_schema!({
+            name: amount,
+            "per": period(),
+            "align": {"enum": ["calendar", "first_spend", "rolling"], "description": "When the window begins. Default first_spend, which rolling is too; calendar is UTC."},
+            "utc_offset": {"type": "string", "pattern": "^[+-][0-9]{2}:[0-9]{2}$", "description": "East of UTC, for align: calendar: \"+02:00\"."},
+            "month_start": {"type": "integer", "minimum": 1, "maximum": 28, "description": "The first day of a month, for align: calendar and per: 1mo."},
+            "on_exhaust": on_exhaust.clone(),
+            "shadow": shadow()
+        });
+        closed(own, more, &[name, "per"])
+    };
+    let kinds = [one("usd", decimal("Dollars, exactly: \"50.00\".")), one("tokens", json_schema!({"type": "integer", "minimum": 1}))];
+    json_schema!({"type": "array", "items": {"anyOf": kinds}})
+}
+
+fn described(mut schema: Schema, description: &str) -> Schema {
+    schema.insert("description".to_owned(), description.into());
+    schema
+}
+
+fn shadow() -> Schema {
+    json_schema!({"type": "boolean", "description": "Only reports, refuses nothing. Default false."})
 }
 
 fn period() -> Schema {
@@ -189,10 +368,25 @@ mod tests {
     fn every_section_and_field_is_described_and_closed() {
         let schema = schema();
         let root = schema["properties"].as_object().unwrap();
-        for name in ["listen", "admin", "tls", "providers", "routes", "virtual_keys", "teams", "customers"] {
+        for name in [
+            "listen",
+            "admin",
+            "tls",
+            "providers",
+            "routes",
+            "aliases",
+            "virtual_keys",
+            "profiles",
+            "teams",
+            "customers",
+            "limits",
+            "budgets",
+            "reserve",
+            "state",
+        ] {
             assert!(root[name]["description"].is_string(), "{name}: {}", root[name]);
         }
-        assert_eq!(root.len(), 8);
+        assert_eq!(root.len(), 14);
         for (name, definition) in schema["$defs"].as_object().unwrap() {
             let Some(properties) = definition["properties"].as_object() else { continue };
             assert_eq!(definition["additionalProperties"], false, "{name}");

@@ -2,6 +2,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::*;
+use crate::lease::{CalendarUnit, Window};
+use crate::money::NanoDollars;
 use crate::snapshot::UsageMode;
 
 /// The contract's own example, but for the providers whose dialects are not spoken yet.
@@ -60,11 +62,68 @@ fn the_contracts_example_says_what_it_means() {
     let minute = std::time::Duration::from_secs(60);
     assert_eq!(
         limits,
-        [Limit::Requests { count: 60, per: minute }, Limit::Tokens { count: 200_000, per: minute }, Limit::Concurrent { count: 20 }]
+        [
+            Limit { measure: Measure::Requests, count: 60, per: Some(minute), shadow: false },
+            Limit { measure: Measure::Tokens, count: 200_000, per: Some(minute), shadow: false },
+            Limit { measure: Measure::Concurrent, count: 20, per: None, shadow: false },
+        ]
     );
-    assert_eq!((key.budgets[1].value.nano_dollars, key.budgets[1].value.align), (900_000_000_000, Align::Calendar));
+    assert_eq!(key.budgets[1].value.amount, Amount::Usd(NanoDollars(900_000_000_000)));
+    let month = CalendarUnit::Month { first_day: 1 };
+    assert_eq!(key.budgets[1].value.window, Window::Calendar { unit: month, offset_minutes: 0 });
     assert_eq!(config.teams.get("apps").unwrap().customer.as_ref().unwrap().value, "acme");
     assert!(!format!("{config:?}").contains("sk-1"), "no secret is ever printed");
+}
+
+#[test]
+fn limits_and_budgets_stand_where_they_count() {
+    let config = parse(include_str!("../../tests/check/bounds_good.yaml"), &lookup).unwrap_or_else(|problems| panic!("{problems:#?}"));
+    let openai = config.providers.get("openai").unwrap();
+    let second = Some(std::time::Duration::from_secs(1));
+    assert_eq!(openai.keys[0].limits[0].value, Limit { measure: Measure::Requests, count: 500, per: second, shadow: false });
+    assert_eq!(openai.budgets[0].value.window, Window::Calendar { unit: CalendarUnit::Hour, offset_minutes: 0 });
+    assert_eq!(openai.budgets[0].value.on_exhaust, OnExhaust::Cut);
+    assert_eq!(openai.models[0].limits[0].value.measure, Measure::InputTokens);
+    assert_eq!(openai.models[0].budgets[0].value.window, Window::FirstSpend { per_ms: 86_400_000 });
+    let selectors: Vec<&Selector> = config.limits.iter().map(|limit| &limit.value.selector).collect();
+    let tag = Selector::Tag { name: "env".to_owned(), value: "dev".to_owned() };
+    assert_eq!(selectors, [&Selector::All, &Selector::Model("openai/gpt-4*".to_owned()), &tag, &Selector::Provider("openai".to_owned())]);
+    assert_eq!(config.limits.iter().map(|limit| limit.value.rule.shadow).collect::<Vec<_>>(), [false, true, false, false]);
+    let monthly = &config.budgets[0].value;
+    assert_eq!(monthly.selector, tag);
+    let unit = CalendarUnit::Month { first_day: 15 };
+    assert_eq!(monthly.rule.window, Window::Calendar { unit, offset_minutes: 120 });
+    assert!(matches!(&monthly.rule.on_exhaust, OnExhaust::Downgrade(route) if route.value == "small"));
+    let daily = &config.budgets[1].value.rule;
+    assert_eq!((daily.amount, daily.shadow), (Amount::Tokens(1000), true));
+    assert!(matches!(&daily.on_exhaust, OnExhaust::Downgrade(model) if model.value == "openai/gpt-4.1-mini"));
+    assert_eq!((config.reserve.output_tokens_floor(), ReserveConfig::default().output_tokens_floor()), (1024, 512));
+}
+
+#[test]
+fn keys_say_who_they_are_and_inherit_the_rest() {
+    let config = parse(include_str!("../../tests/check/keys_good.yaml"), &lookup).unwrap_or_else(|problems| panic!("{problems:#?}"));
+    let old = config.virtual_keys.get("old").unwrap();
+    let access = old.access.as_ref().unwrap();
+    assert_eq!(access.enabled.as_ref().map(|at| at.value), Some(false));
+    assert_eq!(access.credentials[0].1.value, "sk-1");
+    let digests: Vec<(u8, u64)> = old.digests().map(|(sha256, until_ms)| (sha256.value[31], until_ms)).collect();
+    assert_eq!(digests, [(0xfe, u64::MAX), (0xff, 1_801_411_200_000)]);
+    assert_eq!(config.limits_of(old).map(|limit| limit.value.measure).collect::<Vec<_>>(), [Measure::Concurrent, Measure::Requests]);
+    assert_eq!(config.budgets_of(old).count(), 1);
+    assert!(!format!("{config:?}").contains("sk-1"), "no secret is ever printed");
+}
+
+#[test]
+fn a_key_that_can_be_guessed_is_warned_of() {
+    let config = parse(include_str!("../../tests/check/keys_good.yaml"), &lookup).unwrap();
+    let warnings: Vec<String> = config.warnings().iter().map(ToString::to_string).collect();
+    let expected = "24:15 the key of \"weak\" can be guessed: it is shorter than 22 characters; draw one with: ringway key new";
+    assert_eq!(warnings, [expected]);
+    let many: String = (0..200).map(|n| format!("  k{n}: {{key: aaaaaaaaaaaaaaaaaa{n}}}\n")).collect();
+    let warnings = parse(&format!("virtual_keys:\n{many}"), &lookup).unwrap().warnings();
+    assert_eq!(warnings.len(), 101);
+    assert!(warnings[100].message.starts_with("and further keys"), "{}", warnings[100]);
 }
 
 #[test]
@@ -94,17 +153,32 @@ fn the_schema_and_the_reader_know_the_same_keys() {
         ("ProviderConfig", "providers: {openai: {@: 1}}"),
         ("RouteConfig", "routes: {r: {@: 1}}"),
         ("VirtualKeyConfig", "virtual_keys: {k: {@: 1}}"),
+        ("ProfileConfig", "profiles: {p: {@: 1}}"),
         ("TeamConfig", "teams: {t: {@: 1}}"),
         ("CustomerConfig", "customers: {c: {@: 1}}"),
         ("TimeoutsConfig", "routes: {r: {timeouts: {@: 1}}}"),
         ("BreakerConfig", "routes: {r: {breaker: {@: 1}}}"),
         ("Tls", "tls: {@: 1}"),
+        ("ReserveConfig", "reserve: {@: 1}"),
+        ("StateConfig", "state: {@: 1}"),
     ] {
         let problems = parse(&text.replace('@', "zzzzzzzzzzzzzzzzzzzz"), &lookup).unwrap_err();
         let known = problems.iter().find_map(|problem| problem.message.split_once("known keys: ")).unwrap().1;
         let mut known: Vec<String> = known.split(", ").map(str::to_owned).collect();
         known.sort();
         assert_eq!(known, keys(definition), "{definition}");
+    }
+}
+
+#[test]
+fn a_shared_store_has_a_url_that_is_never_shown() {
+    let config = parse("state: {redis: \"redis://:hunter2@127.0.0.1:6379\", on_partition: refuse}", &lookup).unwrap();
+    let state = config.state.as_ref().unwrap();
+    assert_eq!(state.on_partition, Some(OnPartition::Refuse));
+    assert!(!format!("{config:?}").contains("hunter2"));
+    for (text, word) in [("{}", "names no store"), ("{redis: \"http://x\"}", "redis://HOST"), ("{redis: \"redis://\"}", "redis://HOST")] {
+        let problems = parse(&format!("state: {text}"), &lookup).unwrap_err();
+        assert!(problems[0].message.contains(word), "{problems:?}");
     }
 }
 

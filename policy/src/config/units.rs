@@ -35,6 +35,26 @@ pub(super) fn period(text: &str) -> Result<Duration, String> {
     ms.map(Duration::from_millis).ok_or_else(|| "write a number with its unit: 1s, 1m, 1h, 1d, 1w, 1mo".to_owned())
 }
 
+/// `+02:00`, `-03:30` → minutes east of UTC.
+pub(super) fn utc_offset(text: &str) -> Result<i16, String> {
+    let digits = |text: &str, max: i16| {
+        let number = (text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse::<i16>().ok())??;
+        (number <= max).then_some(number)
+    };
+    let parsed = || {
+        let (sign, rest) = match text.split_at_checked(1)? {
+            ("+", rest) => (1, rest),
+            ("-", rest) => (-1, rest),
+            _ => return None,
+        };
+        let (hours, minutes) = rest.split_once(':')?;
+        let minutes = digits(hours, 14)? * 60 + digits(minutes, 59)?;
+        // No place on earth is further than that from UTC.
+        (minutes <= 14 * 60).then_some(sign * minutes)
+    };
+    parsed().ok_or_else(|| "write hours and minutes east of UTC, from -14:00 to +14:00: \"+02:00\"".to_owned())
+}
+
 /// `65536`, `64KiB`, `32MiB`, `1GiB`; K, M and G count in powers of 1024.
 pub(super) fn size(text: &str) -> Result<usize, String> {
     const SIZE_MAX: u64 = 4 << 30;
@@ -83,6 +103,16 @@ mod tests {
         }
         assert_eq!(period("1mo"), Ok(Duration::from_secs(30 * 86_400)));
         assert!(period("100ms").is_err());
+    }
+
+    #[test]
+    fn offsets_have_a_sign_and_two_digits_each() {
+        for (text, minutes) in [("+02:00", 120), ("-03:30", -210), ("+00:00", 0), ("+14:00", 840)] {
+            assert_eq!(utc_offset(text), Ok(minutes), "{text}");
+        }
+        for text in ["", "2", "02:00", "+2:00", "+14:01", "+02:60", "+0200", "UTC", "é02:00", "+-2:00"] {
+            assert!(utc_offset(text).is_err(), "{text}");
+        }
     }
 
     #[test]

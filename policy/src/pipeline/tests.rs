@@ -6,7 +6,7 @@ use ringway_adapters::usage::{Provenance, Usage};
 
 use super::*;
 use crate::plan::plan;
-use crate::plan::testing::{facts, snapshot_of};
+use crate::plan::testing::{NOW, facts, snapshot_of};
 
 const FILE: &str = "
 providers:
@@ -19,6 +19,7 @@ virtual_keys:
   some: {key: bbbbbbbbbbbbbbbb, models: [\"openai/*\", chat-large]}
   none: {key: cccccccccccccccc, models: []}
 ";
+const AT: quota::At = quota::At { shard: 0, now: crate::lease::Now { mono_ns: 0, unix_ms: 0 } };
 const SOME: &str = "bbbbbbbbbbbbbbbb";
 
 fn record() -> Record {
@@ -31,6 +32,7 @@ fn record() -> Record {
         mode: Mode::Whole,
         key: None,
         team: None,
+        customer: None,
         route: None,
         asked: "".into(),
         provider: None,
@@ -40,6 +42,8 @@ fn record() -> Record {
         fault: Some(Kind::UpstreamError),
         usage: Usage::default(),
         provenance: Provenance::Delivered,
+        delivered: None,
+        tier: None,
         losses: 0,
         rescued: false,
         request_bytes: 0,
@@ -50,23 +54,31 @@ fn record() -> Record {
         client_request_id: None,
         client: None,
         tags: None,
+        end_user: None,
+        cost: None,
+        charges: Default::default(),
+        downgraded: None,
+        cut: false,
+        trail: Default::default(),
+        mirror_of: None,
     }
 }
 
 fn admit(key: &str, facts: &Facts<'_>) -> Result<(), Fault> {
     let snapshot = snapshot_of(FILE);
-    let plan = plan(&snapshot, facts, &mut || 0).unwrap();
-    let mut pipeline = Pipeline::authenticate(&snapshot, Some(key))?;
-    let result = pipeline.admit(&snapshot, facts, &plan, 0);
-    pipeline.settle(&record());
-    result
+    let plan = plan(&snapshot, facts, NOW, &mut || 0).unwrap();
+    let mut pipeline = Pipeline::authenticate(&snapshot, Some(key), None, 0)?;
+    let mut bill = Bill::default();
+    let result = pipeline.admit(&snapshot, facts, &plan, &mut bill, AT);
+    pipeline.settle(&mut record(), &mut bill, AT);
+    result.map(drop)
 }
 
 #[test]
 fn without_keys_everybody_is_anonymous() {
     let snapshot = snapshot_of("");
     for key in [None, Some("sk-whatever")] {
-        assert_eq!(&*Pipeline::authenticate(&snapshot, key).unwrap().principal.key, "anonymous");
+        assert_eq!(&*Pipeline::authenticate(&snapshot, key, None, 0).unwrap().principal.key, "anonymous");
     }
 }
 
@@ -74,11 +86,11 @@ fn without_keys_everybody_is_anonymous() {
 fn with_keys_a_missing_and_an_unknown_one_are_refused() {
     let snapshot = snapshot_of(FILE);
     for (key, word) in [(None, "no virtual key was sent"), (Some("wrong-wrong-wrong"), "not known here"), (Some(""), "not known here")] {
-        let fault = Pipeline::authenticate(&snapshot, key).unwrap_err();
+        let fault = Pipeline::authenticate(&snapshot, key, None, 0).unwrap_err();
         assert_eq!(fault.kind, Kind::InvalidKey);
         assert!(fault.message.contains(word) && !fault.message.contains("wrong"), "{}", fault.message);
     }
-    assert_eq!(&*Pipeline::authenticate(&snapshot, Some(SOME)).unwrap().principal.key, "some");
+    assert_eq!(&*Pipeline::authenticate(&snapshot, Some(SOME), None, 0).unwrap().principal.key, "some");
 }
 
 #[test]
@@ -116,6 +128,22 @@ fn a_request_without_a_model_needs_the_whole_provider() {
     assert!(fault.message.contains("openai/*"), "{}", fault.message);
 }
 
+#[test]
+fn a_denied_model_is_refused_by_any_of_its_names() {
+    let snapshot = snapshot_of(
+        "{providers: {openai: {keys: [k]}}, routes: {chat: {targets: [openai/o1]}}, \
+         virtual_keys: {k: {key: aaaaaaaaaaaaaaaa, deny_models: [\"openai/o1*\"]}}}",
+    );
+    for (model, allowed) in [("openai/o1", false), ("o1-pro", false), ("openai/gpt-4.1", true), ("gpt-4.1", true), ("chat", true)] {
+        let facts = facts(model);
+        let plan = plan(&snapshot, &facts, NOW, &mut || 0).unwrap();
+        let mut pipeline = Pipeline::authenticate(&snapshot, Some("aaaaaaaaaaaaaaaa"), None, 0).unwrap();
+        let mut bill = Bill::default();
+        assert_eq!(pipeline.admit(&snapshot, &facts, &plan, &mut bill, AT).is_ok(), allowed, "{model}");
+        pipeline.settle(&mut record(), &mut bill, AT);
+    }
+}
+
 static ADMITTED: AtomicU32 = AtomicU32::new(0);
 static SETTLED: AtomicU32 = AtomicU32::new(0);
 static PAUSED: AtomicU32 = AtomicU32::new(1);
@@ -124,18 +152,18 @@ static PAUSED: AtomicU32 = AtomicU32::new(1);
 const COUNTING: &[Stage] = &[
     Stage {
         name: "count",
-        admit: |_, _| {
+        admit: |_, _, _| {
             ADMITTED.fetch_add(1, Ordering::Relaxed);
             Verdict::Continue
         },
         observe: |_, _| Verdict::Continue,
-        settle: |_, _| {
+        settle: |_, _, _, _| {
             SETTLED.fetch_add(1, Ordering::Relaxed);
         },
     },
     Stage {
         name: "refuse",
-        admit: |_, _| match PAUSED.load(Ordering::Relaxed) {
+        admit: |_, _, _| match PAUSED.load(Ordering::Relaxed) {
             0 => Verdict::Continue,
             _ => Verdict::Refuse(Fault::new(Kind::RateLimited, "not yet")),
         },
@@ -143,7 +171,7 @@ const COUNTING: &[Stage] = &[
             Event::Ping => Verdict::Refuse(Fault::new(Kind::BudgetExceeded, "enough")),
             _ => Verdict::Continue,
         },
-        settle: |_, _| panic!("a stage that refused is not settled"),
+        settle: |_, _, _, _| panic!("a stage that refused is not settled"),
     },
 ];
 
@@ -151,19 +179,19 @@ const COUNTING: &[Stage] = &[
 fn a_stage_that_admitted_is_settled_once_after_a_failure_and_never_run_again() {
     let snapshot = snapshot_of(FILE);
     let facts = facts("openai/gpt-4.1");
-    let plan = plan(&snapshot, &facts, &mut || 0).unwrap();
+    let plan = plan(&snapshot, &facts, NOW, &mut || 0).unwrap();
     let mut pipeline = bare(&snapshot);
     pipeline.stages = COUNTING;
-    assert!(pipeline.admit(&snapshot, &facts, &plan, 0).is_err());
-    assert!(pipeline.admit(&snapshot, &facts, &plan, 0).is_err());
+    assert!(pipeline.admit(&snapshot, &facts, &plan, &mut Bill::default(), AT).is_err());
+    assert!(pipeline.admit(&snapshot, &facts, &plan, &mut Bill::default(), AT).is_err());
     assert_eq!(ADMITTED.load(Ordering::Relaxed), 1, "the pipeline goes on where it stopped");
     assert!(matches!(pipeline.observe(&Event::Ping), Verdict::Continue), "a stage that did not admit does not observe");
-    pipeline.settle(&record());
+    pipeline.settle(&mut record(), &mut Bill::default(), AT);
     assert_eq!(SETTLED.load(Ordering::Relaxed), 1);
 }
 
 fn bare(snapshot: &Snapshot) -> Pipeline {
-    Pipeline::authenticate(snapshot, Some(SOME)).unwrap()
+    Pipeline::authenticate(snapshot, Some(SOME), None, 0).unwrap()
 }
 
 #[test]
@@ -172,7 +200,7 @@ fn bare(snapshot: &Snapshot) -> Pipeline {
 fn an_admitted_exchange_that_is_not_settled_is_a_bug() {
     let snapshot = snapshot_of(FILE);
     let facts = facts("openai/gpt-4.1");
-    let plan = plan(&snapshot, &facts, &mut || 0).unwrap();
+    let plan = plan(&snapshot, &facts, NOW, &mut || 0).unwrap();
     let mut pipeline = bare(&snapshot);
-    pipeline.admit(&snapshot, &facts, &plan, 0).unwrap();
+    pipeline.admit(&snapshot, &facts, &plan, &mut Bill::default(), AT).unwrap();
 }

@@ -1,4 +1,4 @@
-//! Names to targets, in the contract's order: an exact route, `provider/model`, the most literal pattern, a bare name.
+//! Names to targets, in the contract's order: an exact route, an alias, `provider/model`, the most literal pattern, a bare name.
 
 use std::sync::Arc;
 
@@ -9,9 +9,9 @@ use crate::snapshot::{Route, Snapshot, Upstream};
 
 /// What a model name stands for.
 #[derive(Debug)]
-pub(crate) enum Named<'s, 'n> {
+pub(crate) enum Named<'n> {
     /// A route, and what its pattern's `*` stands for.
-    Route(&'s Arc<Route>, &'n str),
+    Route(&'n Arc<Route>, &'n str),
     /// A provider by index, and the model's name there.
     Model(usize, &'n str),
 }
@@ -37,7 +37,8 @@ impl Unknown {
                     .providers
                     .iter()
                     .flat_map(|upstream| upstream.models.iter().map(move |model| format!("{}/{model}", upstream.name)));
-                let known: Vec<String> = snapshot.routes.iter().map(|route| route.name.to_string()).chain(listed).collect();
+                let own = snapshot.routes.iter().map(|route| &route.name).chain(snapshot.aliases());
+                let known: Vec<String> = own.map(|name| name.to_string()).chain(listed).collect();
                 let near = suggestion(asked, known.iter().map(String::as_str));
                 Fault::new(Kind::ModelNotFound, format!("model {asked:?} is not routed{near}; known models: GET /v1/models"))
             }
@@ -58,10 +59,14 @@ pub(crate) fn cut(name: &str) -> &str {
 }
 
 impl Snapshot {
-    /// What `name` stands for, in the contract's order.
-    pub(crate) fn resolve<'s, 'n>(&'s self, name: &'n str) -> Result<Named<'s, 'n>, Unknown> {
-        if let Some(route) = self.exact_route(name) {
+    /// What `name` stands for, in the contract's order, among the routes that `sees` accepts; it is asked about those alone that
+    /// the name would mean.
+    pub(crate) fn resolve_seen<'n>(&'n self, name: &'n str, sees: &mut dyn FnMut(&Arc<Route>) -> bool) -> Result<Named<'n>, Unknown> {
+        if let Some(route) = self.exact_route(name).filter(|route| sees(route)) {
             return Ok(Named::Route(route, name));
+        }
+        if let Some((provider, model)) = self.alias(name) {
+            return Ok(Named::Model(provider, model));
         }
         if let Some((provider, model)) = name.split_once('/')
             && !model.is_empty()
@@ -72,7 +77,7 @@ impl Snapshot {
             let serves = !upstream.builtin || upstream.models.iter().any(|listed| **listed == *model);
             return if serves { Ok(Named::Model(index, model)) } else { Err(Unknown::NotRouted) };
         }
-        if let Some((route, pattern)) = self.pattern_route(name) {
+        if let Some((route, pattern)) = self.pattern_route(name, sees) {
             return Ok(Named::Route(route, pattern.captured(name)));
         }
         match self.bare(name).as_slice() {

@@ -7,8 +7,13 @@ use ringway_adapters::provider::builtins;
 
 use super::{Plan, plan};
 use crate::config;
-use crate::facts::Facts;
+use crate::facts::{Facts, Silent};
+use crate::lease::Now;
 use crate::snapshot::Snapshot;
+use crate::tags::Tags;
+
+/// Some time.
+pub(crate) const NOW: Now = Now { mono_ns: 1_000_000_000, unix_ms: 1_795_170_348_123 };
 
 /// Compiles a file that has no mistakes.
 pub(crate) fn snapshot_of(text: &str) -> Snapshot {
@@ -30,7 +35,10 @@ pub(crate) fn facts(model: &str) -> Facts<'_> {
         mode: Mode::Whole,
         body_bytes: 100,
         max_tokens: None,
+        choices: 1,
         client: None,
+        tags: Tags::default(),
+        says: &Silent,
     }
 }
 
@@ -46,5 +54,5 @@ pub(crate) fn plan_of(targets: &[&str]) -> Plan {
         targets[0],
         targets[1..].join(", ")
     );
-    plan(&snapshot_of(&text), &facts("r"), &mut || 0).unwrap()
+    plan(&snapshot_of(&text), &facts("r"), NOW, &mut || 0).unwrap()
 }

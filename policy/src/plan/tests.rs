@@ -1,5 +1,6 @@
-use super::testing::{facts, snapshot_of};
+use super::testing::{NOW, facts, snapshot_of};
 use super::*;
+use crate::key::{Access, Permits};
 use crate::pattern::Pattern;
 
 const FILE: &str = "
@@ -25,11 +26,11 @@ fn ids(plan: &Plan, snapshot: &Snapshot) -> Vec<String> {
 
 fn resolved(model: &str) -> Vec<String> {
     let snapshot = snapshot_of(FILE);
-    ids(&plan(&snapshot, &facts(model), &mut || 0).unwrap_or_else(|fault| panic!("{model}: {}", fault.message)), &snapshot)
+    ids(&plan(&snapshot, &facts(model), NOW, &mut || 0).unwrap_or_else(|fault| panic!("{model}: {}", fault.message)), &snapshot)
 }
 
 fn refused(model: &str) -> Fault {
-    plan(&snapshot_of(FILE), &facts(model), &mut || 0).unwrap_err()
+    plan(&snapshot_of(FILE), &facts(model), NOW, &mut || 0).unwrap_err()
 }
 
 #[test]
@@ -66,7 +67,7 @@ fn targets_are_drawn_by_weight_without_replacement_then_come_the_fallbacks() {
     let snapshot = snapshot_of(FILE);
     let mut first = 0;
     for n in 0..100u64 {
-        let plan = plan(&snapshot, &facts("chat-large"), &mut || (2 * n + 1) * (u64::MAX / 200)).unwrap();
+        let plan = plan(&snapshot, &facts("chat-large"), NOW, &mut || (2 * n + 1) * (u64::MAX / 200)).unwrap();
         let ids = ids(&plan, &snapshot);
         assert_eq!(ids.len(), 3);
         assert_eq!(ids[2], "anthropic/claude-sonnet-4-5");
@@ -74,7 +75,7 @@ fn targets_are_drawn_by_weight_without_replacement_then_come_the_fallbacks() {
         assert_ne!(ids[0], ids[1]);
     }
     assert_eq!(first, 75);
-    let plan = plan(&snapshot, &facts("chat-large"), &mut || 0).unwrap();
+    let plan = plan(&snapshot, &facts("chat-large"), NOW, &mut || 0).unwrap();
     assert_eq!((plan.rules.retries, plan.rules.rescue, plan.route.as_deref()), (1, Rescue::Resume, Some("chat-large")));
 }
 
@@ -84,7 +85,7 @@ fn a_weight_of_zero_is_tried_last() {
         "providers: {openai: {keys: [k]}}\nroutes: {r: {targets: [{model: openai/a, weight: 0}, {model: openai/b, weight: 1}, {model: openai/c, weight: 0}]}}",
     );
     for random in [0, u64::MAX] {
-        let plan = plan(&snapshot, &facts("r"), &mut || random).unwrap();
+        let plan = plan(&snapshot, &facts("r"), NOW, &mut || random).unwrap();
         assert_eq!(ids(&plan, &snapshot), ["openai/b", "openai/a", "openai/c"]);
     }
 }
@@ -93,7 +94,7 @@ fn a_weight_of_zero_is_tried_last() {
 fn the_requests_own_fallbacks_come_last_and_never_twice() {
     let snapshot = snapshot_of(FILE);
     let fallbacks = ["anthropic/claude-sonnet-4-5".to_owned(), "other/gpt-oss".to_owned(), "openai/gpt-4.1".to_owned()];
-    let plan_of = |fallbacks: &[String]| plan(&snapshot, &Facts { fallbacks, ..facts("chat-large") }, &mut || 0);
+    let plan_of = |fallbacks: &[String]| plan(&snapshot, &Facts { fallbacks, ..facts("chat-large") }, NOW, &mut || 0);
     assert_eq!(
         ids(&plan_of(&fallbacks).unwrap(), &snapshot),
         ["openai/gpt-4.1", "my-vllm/llama", "anthropic/claude-sonnet-4-5", "other/gpt-oss"]
@@ -108,7 +109,7 @@ fn the_requests_own_fallbacks_come_last_and_never_twice() {
 fn the_clients_dialect_is_taken_where_the_provider_has_it() {
     let snapshot = snapshot_of(FILE);
     let dialects = |dialect| -> Vec<(DialectId, String)> {
-        let plan = plan(&snapshot, &Facts { dialect, ..facts("chat-large") }, &mut || 0).unwrap();
+        let plan = plan(&snapshot, &Facts { dialect, ..facts("chat-large") }, NOW, &mut || 0).unwrap();
         plan.steps.iter().map(|step| (step.dialect, step.path.to_string())).collect()
     };
     let responses = dialects(DialectId::OpenaiResponses);
@@ -120,7 +121,7 @@ fn the_clients_dialect_is_taken_where_the_provider_has_it() {
 #[test]
 fn targets_that_do_not_serve_the_operation_are_left_out() {
     let snapshot = snapshot_of(FILE);
-    let embed = |model| plan(&snapshot, &Facts { operation: Operation::Embed, ..facts(model) }, &mut || 0);
+    let embed = |model| plan(&snapshot, &Facts { operation: Operation::Embed, ..facts(model) }, NOW, &mut || 0);
     assert_eq!(ids(&embed("chat-large").unwrap(), &snapshot), ["openai/gpt-4.1", "my-vllm/llama"]);
     let fault = embed("anthropic/claude-sonnet-4-5").unwrap_err();
     assert_eq!(fault.kind, Kind::InvalidRequest);
@@ -130,11 +131,11 @@ fn targets_that_do_not_serve_the_operation_are_left_out() {
 #[test]
 fn a_request_without_a_model_goes_to_who_serves_its_operation() {
     let snapshot = snapshot_of(FILE);
-    let files = |dialect| plan(&snapshot, &Facts { operation: Operation::Files, dialect, ..facts("") }, &mut || 0);
+    let files = |dialect| plan(&snapshot, &Facts { operation: Operation::Files, dialect, ..facts("") }, NOW, &mut || 0);
     assert_eq!(ids(&files(DialectId::OpenaiChat).unwrap(), &snapshot), ["openai/"]);
     assert_eq!(ids(&files(DialectId::Anthropic).unwrap(), &snapshot), ["anthropic/"]);
     let none = snapshot_of("");
-    assert_eq!(plan(&none, &Facts { operation: Operation::Files, ..facts("") }, &mut || 0).unwrap_err().kind, Kind::InvalidRequest);
+    assert_eq!(plan(&none, &Facts { operation: Operation::Files, ..facts("") }, NOW, &mut || 0).unwrap_err().kind, Kind::InvalidRequest);
 }
 
 #[test]
@@ -155,15 +156,23 @@ fn the_list_holds_what_the_key_may_ask_for() {
         ids(&Principal::anonymous()),
         ["chat-large", "openai/pinned", "ringway/echo", "my-vllm/llama", "my-vllm/gpt-oss", "other/gpt-oss"]
     );
-    let some = Principal { models: Some(vec![Pattern::new("my-vllm/*"), Pattern::new("chat-*")]), ..Principal::anonymous() };
-    assert_eq!(ids(&some), ["chat-large", "my-vllm/llama", "my-vllm/gpt-oss"]);
-    assert!(ids(&Principal { models: Some(Vec::new()), ..Principal::anonymous() }).is_empty());
+    let patterns = |texts: &[&str]| texts.iter().map(|text| Pattern::new(text)).collect();
+    let key = |models: Permits, providers: Permits| Principal {
+        access: Arc::new(Access { models, providers, ..Access::default() }),
+        ..Principal::anonymous()
+    };
+    let allow = |texts: &[&str]| Permits { allow: Some(patterns(texts)), ..Permits::default() };
+    let deny = |texts: &[&str]| Permits { deny: patterns(texts), ..Permits::default() };
+    assert_eq!(ids(&key(allow(&["my-vllm/*", "chat-*"]), Permits::default())), ["chat-large", "my-vllm/llama", "my-vllm/gpt-oss"]);
+    assert!(ids(&key(allow(&[]), Permits::default())).is_empty());
+    assert_eq!(ids(&key(deny(&["*/gpt-oss", "ringway/*"]), deny(&["openai"]))), ["chat-large", "openai/pinned", "my-vllm/llama"]);
+    assert_eq!(ids(&key(Permits::default(), allow(&["other"]))), ["other/gpt-oss"], "a route that reaches nobody is not listed");
 }
 
 #[test]
 fn one_model_has_one_state_however_it_is_asked_for() {
     let snapshot = snapshot_of(FILE);
-    let state = |model| plan(&snapshot, &facts(model), &mut || 0).unwrap().steps[0].target.clone();
+    let state = |model| plan(&snapshot, &facts(model), NOW, &mut || 0).unwrap().steps[0].target.clone();
     assert!(Arc::ptr_eq(&state("chat-large"), &state("openai/gpt-4.1")));
     assert_eq!(&*state("openai/gpt-4.1").id, "openai/gpt-4.1");
     assert!(Arc::ptr_eq(&state("openai/never-heard-of"), &state("openai/never-heard-of")));
@@ -172,6 +181,6 @@ fn one_model_has_one_state_however_it_is_asked_for() {
 #[test]
 fn a_path_names_the_model_where_the_provider_wants_it() {
     let snapshot = snapshot_of("providers: {azure: {base_url: \"https://x.openai.azure.com\", api_version: 2025-01-01, keys: [k]}}");
-    let plan = plan(&snapshot, &facts("azure/gpt 4o"), &mut || 0).unwrap();
+    let plan = plan(&snapshot, &facts("azure/gpt 4o"), NOW, &mut || 0).unwrap();
     assert_eq!(&*plan.steps[0].path, "/openai/deployments/gpt%204o/chat/completions?api-version=2025-01-01");
 }

@@ -7,18 +7,25 @@ use std::net::IpAddr;
 
 use ringway_adapters::fault::Kind;
 use ringway_adapters::ir::Mode;
-use ringway_adapters::usage::Usage;
+use ringway_adapters::usage::{Tariff, Usage};
 
-use super::{Attempt, Record};
+use super::{Attempt, Delivered, Record, write_trail};
+use crate::money::NanoDollars;
+use crate::quota::Row;
 
 const LINE_BYTES_USUAL: usize = 1024;
 
 /// Appends one JSON object and a line end. Absent values are left out; durations are in microseconds.
 ///
-/// `at` (RFC 3339, UTC, milliseconds) `id` `shard` `operation` `dialect` `mode` `key` `team` `route` `asked` `provider`
-/// `model` `status` `fault` `kind` `attempts` (`provider` `model` `status` `fault` `kind` `total_us` `usage`) `usage` (`input` `output`,
-/// and where not 0 `cached_read` `cached_write` `reasoning` `audio_input` `audio_output`) `provenance` `losses` `rescued`
-/// `request_bytes` `answer_bytes` `overhead_us` `first_byte_us` `total_us` `client` `client_request_id` `tags`.
+/// `at` (RFC 3339, UTC, milliseconds) `id` `shard` `operation` `dialect` `mode` `key` `team` `customer` `route` `asked` `provider`
+/// `model` `status` `fault` `kind` `attempts` (`provider` `model` `status` `fault` `kind` `connect_us` `first_byte_us` `total_us` `overtaken` `usage` and what
+/// it was counted from) `usage` (`input` `output`,
+/// and where not 0 `cached_read` `cached_write` `reasoning` `audio_input` `audio_output` `cached_write_1h` `image_input`
+/// `image_output` `images` `searches` `audio_ms` `characters`) `provenance` (where it is `delivered`: `delivered_bytes`
+/// `delivered_events` `counted_by`) `tier` `losses` `rescued`
+/// `request_bytes` `answer_bytes` `overhead_us` `first_byte_us` `total_us` `client` `client_request_id` `tags` `end_user` `cost_usd`
+/// (decimal text, also an attempt's) `downgraded` `cut` `charges` (`id` `state` `reserved` `actual` `left_before` `left_after`; money
+/// in nano-dollars) `mirror_of` `plan_us` `relay_us`, and where something was passed over or the client asked: `trail`.
 pub fn write_json(record: &Record, out: &mut Vec<u8>) {
     // Room for a usual line at once.
     out.reserve(LINE_BYTES_USUAL);
@@ -28,12 +35,12 @@ pub fn write_json(record: &Record, out: &mut Vec<u8>) {
     write_hex(&record.id, out);
     out.push(b'"');
     number(out, "shard", u64::from(record.shard));
-    string(out, "operation", record.operation.name());
+    word(out, "operation", record.operation.name());
     if let Some(dialect) = record.dialect {
-        string(out, "dialect", dialect.row().name);
+        word(out, "dialect", dialect.row().name);
     }
-    string(out, "mode", mode_name(record.mode));
-    for (name, value) in [("key", &record.key), ("team", &record.team), ("route", &record.route)] {
+    word(out, "mode", mode_name(record.mode));
+    for (name, value) in [("key", &record.key), ("team", &record.team), ("customer", &record.customer), ("route", &record.route)] {
         optional(out, name, value.as_deref());
     }
     string(out, "asked", &record.asked);
@@ -41,17 +48,13 @@ pub fn write_json(record: &Record, out: &mut Vec<u8>) {
     optional(out, "model", record.model.as_deref());
     number(out, "status", u64::from(record.status));
     fault(out, record.fault);
-    out.extend_from_slice(b",\"attempts\":[");
-    for (index, attempt) in record.attempts.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        write_attempt(attempt, out);
-    }
-    out.push(b']');
+    out.extend_from_slice(b",\"attempts\":");
+    write_attempts(record, out);
     out.extend_from_slice(b",\"usage\":");
     write_usage(&record.usage, out);
-    string(out, "provenance", record.provenance.name());
+    word(out, "provenance", record.provenance.name());
+    write_delivered(record.delivered.as_ref(), out);
+    optional(out, "tier", record.tier.map(Tariff::name));
     number(out, "losses", u64::from(record.losses));
     out.extend_from_slice(if record.rescued { b",\"rescued\":true" } else { b",\"rescued\":false" });
     number(out, "request_bytes", record.request_bytes);
@@ -66,6 +69,30 @@ pub fn write_json(record: &Record, out: &mut Vec<u8>) {
     }
     optional(out, "client_request_id", record.client_request_id.as_deref());
     optional(out, "tags", record.tags.as_deref());
+    if let Some(id) = &record.mirror_of {
+        out.extend_from_slice(b",\"mirror_of\":\"");
+        write_hex(id, out);
+        out.push(b'"');
+    }
+    optional(out, "end_user", record.end_user.as_deref());
+    dollars(out, record.cost);
+    optional(out, "downgraded", record.downgraded.as_deref());
+    if record.cut {
+        out.extend_from_slice(b",\"cut\":true");
+    }
+    if !record.charges.is_empty() {
+        write_charges(&record.charges, out);
+    }
+    if !record.trail.is_plain() {
+        out.extend_from_slice(b",\"trail\":");
+        write_trail(&record.trail, out);
+    }
+    let phases = &record.trail.phases;
+    // First byte to the client → last one.
+    let relay_ns = if record.first_byte_ns == 0 { 0 } else { record.total_ns.saturating_sub(record.first_byte_ns) };
+    for (name, ns) in [("plan_us", phases.plan_ns), ("relay_us", relay_ns)].into_iter().filter(|(_, ns)| *ns > 0) {
+        number(out, name, ns / 1_000);
+    }
     out.extend_from_slice(b"}\n");
 }
 
@@ -104,6 +131,9 @@ pub fn write_text(record: &Record, out: &mut Vec<u8>) {
     if record.rescued {
         out.extend_from_slice(b" rescued");
     }
+    if record.mirror_of.is_some() {
+        out.extend_from_slice(b" mirror");
+    }
     if record.losses > 0 {
         let _ = write!(out, " losses={}", record.losses);
     }
@@ -131,14 +161,13 @@ pub fn write_time(at_ms: u64, out: &mut Vec<u8>) {
     let (days, ms) = (at_ms / 86_400_000, at_ms % 86_400_000);
     let (year, month, day) = civil(days);
     let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60);
-    digits(out, year, 4);
-    for (mark, value) in [(b'-', month), (b'-', day), (b'T', hour), (b':', minute), (b':', second)] {
-        out.push(mark);
-        digits(out, value, 2);
+    let mut text = *b"0000-00-00T00:00:00.000Z";
+    let places = [(0, year / 100), (2, year), (5, month), (8, day), (11, hour), (14, minute), (17, second), (20, ms / 10 % 100)];
+    for (at, value) in places {
+        text[at..at + 2].copy_from_slice(&PAIRS[(value % 100) as usize]);
     }
-    out.push(b'.');
-    digits(out, ms % 1_000, 3);
-    out.push(b'Z');
+    text[22] = b'0' + (ms % 10) as u8;
+    out.extend_from_slice(&text);
 }
 
 /// Days since 1970-01-01 → year, month, day (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days).
@@ -160,18 +189,73 @@ fn mode_name(mode: Mode) -> &'static str {
     }
 }
 
+/// Appends the attempts as a JSON list.
+pub(super) fn write_attempts(record: &Record, out: &mut Vec<u8>) {
+    out.push(b'[');
+    for (index, attempt) in record.attempts.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write_attempt(attempt, out);
+    }
+    out.push(b']');
+}
+
 fn write_attempt(attempt: &Attempt, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"provider\":");
     quoted(out, &attempt.provider);
     string(out, "model", &attempt.model);
     number(out, "status", u64::from(attempt.status));
     fault(out, attempt.fault);
+    let times = &attempt.times;
+    for (name, ns) in [("connect_us", times.connect_ns), ("first_byte_us", times.first_byte_ns)].into_iter().filter(|(_, ns)| *ns > 0) {
+        number(out, name, ns / 1_000);
+    }
     number(out, "total_us", attempt.total_ns / 1_000);
+    if attempt.overtaken {
+        out.extend_from_slice(b",\"overtaken\":true");
+    }
     if attempt.usage != Usage::default() {
         out.extend_from_slice(b",\"usage\":");
         write_usage(&attempt.usage, out);
     }
+    write_delivered(attempt.delivered.as_ref(), out);
+    dollars(out, attempt.cost);
     out.push(b'}');
+}
+
+fn write_delivered(delivered: Option<&Delivered>, out: &mut Vec<u8>) {
+    if let Some(delivered) = delivered {
+        number(out, "delivered_bytes", delivered.bytes);
+        number(out, "delivered_events", delivered.events);
+        string(out, "counted_by", delivered.counter);
+    }
+}
+
+fn write_charges(charges: &[Row], out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"charges\":[");
+    for (index, row) in charges.iter().enumerate() {
+        out.extend_from_slice(if index > 0 { b",{\"id\":" } else { b"{\"id\":" });
+        quoted(out, &row.quota.id);
+        string(out, "state", row.state.name());
+        if row.quota.shadow {
+            out.extend_from_slice(b",\"shadow\":true");
+        }
+        let figures =
+            [("reserved", row.reserved), ("actual", row.actual), ("left_before", row.left_before), ("left_after", row.left_after())];
+        for (name, figure) in figures {
+            number(out, name, figure);
+        }
+        out.push(b'}');
+    }
+    out.push(b']');
+}
+
+/// Dollars as decimal text: no reader's floating point may change them.
+fn dollars(out: &mut Vec<u8>, cost: Option<NanoDollars>) {
+    if let Some(cost) = cost {
+        let _ = write!(out, ",\"cost_usd\":\"{cost}\"");
+    }
 }
 
 fn write_usage(usage: &Usage, out: &mut Vec<u8>) {
@@ -184,6 +268,13 @@ fn write_usage(usage: &Usage, out: &mut Vec<u8>) {
         ("reasoning", usage.reasoning),
         ("audio_input", usage.audio_input),
         ("audio_output", usage.audio_output),
+        ("cached_write_1h", usage.cached_write_1h),
+        ("image_input", usage.image_input),
+        ("image_output", usage.image_output),
+        ("images", usage.images),
+        ("searches", usage.searches),
+        ("audio_ms", usage.audio_ms),
+        ("characters", usage.characters),
     ] {
         if value > 0 {
             number(out, name, value);
@@ -195,7 +286,7 @@ fn write_usage(usage: &Usage, out: &mut Vec<u8>) {
 /// The code that the client's error has, and the kind, which tells more.
 fn fault(out: &mut Vec<u8>, kind: Option<Kind>) {
     if let Some(kind) = kind {
-        string(out, "fault", kind.code());
+        word(out, "fault", kind.code());
         out.extend_from_slice(b",\"kind\":\"");
         snake(out, kind);
         out.push(b'"');
@@ -219,15 +310,27 @@ fn snake(out: &mut Vec<u8>, kind: Kind) {
     }
 }
 
-fn number(out: &mut Vec<u8>, name: &str, value: u64) {
+#[inline(always)]
+pub(super) fn number(out: &mut Vec<u8>, name: &str, value: u64) {
     field(out, name);
     plain_number(out, value);
 }
 
+/// Inlined, so that a literal name is a few stores and no call of `memcpy`: a line has some thirty names.
+#[inline(always)]
 fn field(out: &mut Vec<u8>, name: &str) {
     out.extend_from_slice(b",\"");
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"\":");
+}
+
+/// A value of ours that holds nothing to escape.
+#[inline(always)]
+fn word(out: &mut Vec<u8>, name: &str, value: &'static str) {
+    field(out, name);
+    out.push(b'"');
+    out.extend_from_slice(value.as_bytes());
+    out.push(b'"');
 }
 
 /// Version 4 without the formatting machinery; version 6 is rare behind load balancers.
@@ -245,19 +348,34 @@ fn address(out: &mut Vec<u8>, address: IpAddr) {
 }
 
 /// Decimal digits without the formatting machinery, which costs more than the rest of a line.
-fn plain_number(out: &mut Vec<u8>, value: u64) {
-    digits(out, value, value.checked_ilog10().map_or(1, |log| log as usize + 1));
+fn plain_number(out: &mut Vec<u8>, mut value: u64) {
+    if value < 10 {
+        return out.push(b'0' + value as u8);
+    }
+    let mut text = [0; 20];
+    let mut at = text.len();
+    while value >= 10 {
+        at -= 2;
+        text[at..at + 2].copy_from_slice(&PAIRS[(value % 100) as usize]);
+        value /= 100;
+    }
+    if value > 0 {
+        at -= 1;
+        text[at] = b'0' + value as u8;
+    }
+    out.extend_from_slice(&text[at..]);
 }
 
-/// The last `count` digits, at most 20, with leading zeros.
-fn digits(out: &mut Vec<u8>, mut value: u64, count: usize) {
-    let mut text = [b'0'; 20];
-    for digit in text.iter_mut().rev().take(count) {
-        *digit = b'0' + (value % 10) as u8;
-        value /= 10;
+/// `00` to `99`.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut value = 0;
+    while value < 100 {
+        pairs[value as usize] = [b'0' + value / 10, b'0' + value % 10];
+        value += 1;
     }
-    out.extend_from_slice(&text[text.len().saturating_sub(count)..]);
-}
+    pairs
+};
 
 fn optional(out: &mut Vec<u8>, name: &str, value: Option<&str>) {
     if let Some(value) = value {
@@ -265,19 +383,34 @@ fn optional(out: &mut Vec<u8>, name: &str, value: Option<&str>) {
     }
 }
 
-fn string(out: &mut Vec<u8>, name: &str, value: &str) {
+pub(super) fn string(out: &mut Vec<u8>, name: &str, value: &str) {
     field(out, name);
     quoted(out, value);
 }
 
-fn quoted(out: &mut Vec<u8>, value: &str) {
-    if value.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+pub(super) fn quoted(out: &mut Vec<u8>, value: &str) {
+    if is_plain(value.as_bytes()) {
+        out.reserve(value.len() + 2);
         out.push(b'"');
         out.extend_from_slice(value.as_bytes());
         return out.push(b'"');
     }
     // Writing a string to a Vec cannot fail.
     let _ = serde_json::to_writer(out, value);
+}
+
+/// Nothing in `text` needs an escape. Eight bytes at a time.
+fn is_plain(text: &[u8]) -> bool {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    // Marks bytes below `bound`; a borrow may mark more, but only above one that is marked rightly.
+    let below = |word: u64, bound: u8| word.wrapping_sub(LOW * u64::from(bound)) & !word & HIGH;
+    let (words, tail) = text.as_chunks();
+    let marks = words.iter().fold(0, |marks, word| {
+        let word = u64::from_le_bytes(*word);
+        marks | below(word, b' ') | below(word ^ (LOW * b'"' as u64), 1) | below(word ^ (LOW * b'\\' as u64), 1)
+    });
+    marks == 0 && tail.iter().all(|byte| *byte >= b' ' && *byte != b'"' && *byte != b'\\')
 }
 
 fn plain(out: &mut Vec<u8>, value: &str) {
@@ -293,58 +426,8 @@ fn plain(out: &mut Vec<u8>, value: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ringway_adapters::dialect::DialectId;
-    use ringway_adapters::operation::Operation;
+    use crate::record::testing::record;
     use ringway_adapters::usage::Provenance;
-
-    pub(crate) fn record() -> Record {
-        Record {
-            id: [0xab; 16],
-            at_ms: 1_795_170_348_123,
-            shard: 1,
-            operation: Operation::Chat,
-            dialect: Some(DialectId::OpenaiChat),
-            mode: Mode::Stream,
-            key: Some("mobile".into()),
-            team: None,
-            route: Some("chat-large".into()),
-            asked: "chat \"large\"\n".into(),
-            provider: Some("openai".into()),
-            model: Some("gpt-4.1".into()),
-            attempts: vec![
-                Attempt {
-                    provider: "my-vllm".into(),
-                    model: "llama".into(),
-                    status: 0,
-                    fault: Some(Kind::UpstreamConnect),
-                    total_ns: 2_000_000,
-                    usage: Usage::default(),
-                },
-                Attempt {
-                    provider: "openai".into(),
-                    model: "gpt-4.1".into(),
-                    status: 200,
-                    fault: None,
-                    total_ns: 900_000_000,
-                    usage: Usage::default(),
-                },
-            ],
-            status: 200,
-            fault: None,
-            usage: Usage { input: 10, output: 20, reasoning: 5, ..Usage::default() },
-            provenance: Provenance::Provider,
-            losses: 0,
-            rescued: false,
-            request_bytes: 750,
-            answer_bytes: 830,
-            overhead_ns: 4_400,
-            first_byte_ns: 200_000_000,
-            total_ns: 905_000_000,
-            client_request_id: Some("r-1".into()),
-            client: Some("::1".parse().unwrap()),
-            tags: None,
-        }
-    }
 
     #[test]
     fn a_json_line_is_one_json_object_with_stable_names() {
@@ -361,11 +444,28 @@ mod tests {
                 r#""fault":"upstream_error","kind":"upstream_connect","total_us":2000},{"provider":"openai","model":"gpt-4.1","status":200,"total_us":900000}],"#,
                 r#""usage":{"input":10,"output":20,"reasoning":5},"provenance":"provider","losses":0,"rescued":false,"#,
                 r#""request_bytes":750,"answer_bytes":830,"overhead_us":4,"first_byte_us":200000,"total_us":905000,"#,
-                r#""client":"::1","client_request_id":"r-1"}"#,
+                r#""client":"::1","client_request_id":"r-1","relay_us":705000}"#,
                 "\n"
             )
         );
         serde_json::from_str::<serde_json::Value>(&line).unwrap();
+    }
+
+    #[test]
+    fn what_was_counted_and_how_it_was_billed_stand_in_the_line() {
+        let mut record = record();
+        record.usage = Usage { input: 9, output: 4, cached_write: 7, cached_write_1h: 5, searches: 2, characters: 3, ..Usage::default() };
+        record.provenance = Provenance::Delivered;
+        record.delivered = Some(Delivered { bytes: 16, events: 3, counter: "o200k" });
+        record.tier = Some(Tariff::Flex);
+        let mut out = Vec::new();
+        write_json(&record, &mut out);
+        let line = String::from_utf8(out).unwrap();
+        let part = concat!(
+            r#""usage":{"input":9,"output":4,"cached_write":7,"cached_write_1h":5,"searches":2,"characters":3},"provenance":"delivered","#,
+            r#""delivered_bytes":16,"delivered_events":3,"counted_by":"o200k","tier":"flex","losses":0"#
+        );
+        assert!(line.contains(part), "{line}");
     }
 
     #[test]
@@ -378,6 +478,29 @@ mod tests {
             "2026-11-20T10:25:48.123Z 200 chat stream chat\\u{20}\"large\"\\u{a} -> openai/gpt-4.1 905 ms (first byte 200 ms, \
              overhead 4 us) tokens 10+20 key=mobile attempts=2 id=abababababababababababababababab\n"
         );
+    }
+
+    #[test]
+    fn numbers_are_written_as_std_does() {
+        for value in [0, 1, 9, 10, 11, 99, 100, 101, 999, 1000, 65_535, 1_234_567, u64::MAX / 10, u64::MAX] {
+            let mut out = Vec::new();
+            plain_number(&mut out, value);
+            assert_eq!(String::from_utf8(out).unwrap(), value.to_string());
+        }
+    }
+
+    #[test]
+    fn every_string_is_quoted_as_json_wants_it() {
+        for byte in 0..=127u8 {
+            for at in 0..19 {
+                let mut text = vec![b'x'; 19];
+                text[at] = byte;
+                let text = String::from_utf8(text).unwrap();
+                let mut out = Vec::new();
+                quoted(&mut out, &text);
+                assert_eq!(out, serde_json::to_vec(&text).unwrap());
+            }
+        }
     }
 
     #[test]

@@ -5,26 +5,47 @@ use std::sync::Arc;
 use ahash::AHashMap;
 use ringway_adapters::provider::{Auth, Provider};
 
-use super::{BUILTIN_MODEL, Candidate, Credential, Endpoint, Proxy, Route, Served, Snapshot, Targets, TlsMaterial, Upstream, UsageMode};
-use crate::config::{At, Config, Credentials, Problem, ProviderConfig, RouteConfig};
-use crate::key::{KeyTable, Principal};
+use super::{
+    BUILTIN_MODEL, Candidate, Credential, Endpoint, Mirror, Models, Proxy, Route, Served, Snapshot, Targets, TlsMaterial, Upstream,
+    UsageMode, keys,
+};
+use crate::condition::Condition;
+use crate::config::{At, Config, Credentials, Problem, ProviderConfig, RouteConfig, Selector};
+use crate::key::Principal;
 use crate::pattern::Pattern;
-use crate::plan::Rules;
+use crate::plan::{Rules, Trigger, Triggers};
+use crate::quota;
 
 impl Snapshot {
-    /// Compiles a configuration that `config::parse` accepted. Breakers, retry budgets, resting credentials and resolved
-    /// addresses of `previous` live on where their ids do.
+    /// As `compile_for`, for one shard: what tools and tests look at.
+    ///
+    /// # Errors
+    /// As `compile_for`.
+    pub fn compile(config: &Config, builtins: &[Provider], previous: Option<&Snapshot>, revision: u64) -> Result<Snapshot, Vec<Problem>> {
+        Snapshot::compile_for(config, builtins, previous, revision, 1)
+    }
+
+    /// Compiles a configuration that `config::parse` accepted, to be served by so many shards. Breakers, retry budgets, resting credentials, resolved addresses
+    /// and the accounts of limits and budgets of `previous` live on where their ids do; `Quotas::enact` gives accounts their new
+    /// amounts.
     ///
     /// # Errors
     /// References that do not resolve; none where `parse` was given the same built-ins.
-    pub fn compile(config: &Config, builtins: &[Provider], previous: Option<&Snapshot>, revision: u64) -> Result<Snapshot, Vec<Problem>> {
+    pub fn compile_for(
+        config: &Config,
+        builtins: &[Provider],
+        previous: Option<&Snapshot>,
+        revision: u64,
+        shard_count: usize,
+    ) -> Result<Snapshot, Vec<Problem>> {
         let mut problems = Vec::new();
+        let mut quotas = quota::Compiler::new(config, previous.map(|previous| &*previous.quotas), shard_count);
         let models = models_by_provider(config);
         let mut providers: Vec<Upstream> =
             builtins.iter().filter(|provider| provider.is_builtin()).map(|provider| builtin_upstream(provider, previous)).collect();
         for (name, provider) in config.providers.iter() {
             let named = models.get(name.value.as_str()).map(Vec::as_slice).unwrap_or_default();
-            match upstream(name, provider, named, builtins, previous) {
+            match upstream(name, provider, named, builtins, previous, config, &mut quotas, &mut problems) {
                 Ok(upstream) => providers.push(upstream),
                 Err(problem) => problems.push(problem),
             }
@@ -34,17 +55,22 @@ impl Snapshot {
         let mut snapshot = Snapshot {
             revision,
             providers,
-            anonymous: Arc::new(Principal::anonymous()),
-            keys: Arc::new(key_table(config)),
+            anonymous: Arc::new(Principal { quotas: quotas.of_all(), ..Principal::anonymous() }),
+            keys: Arc::default(),
             routes: Arc::from([]),
             rules: Arc::new(Rules::default()),
             body_bytes_max: config.routes.iter().filter_map(|(_, route)| route.body_bytes_max.as_ref()).map(|at| at.value).max(),
+            quotas: Arc::default(),
             routes_by_name: Arc::default(),
+            aliases: Arc::default(),
             patterns: Arc::from([]),
             providers_by_name: Arc::new(providers_by_name),
         };
+        snapshot.keys = Arc::new(keys::compile(config, &snapshot, previous, &mut quotas));
+        snapshot.quotas = Arc::new(quotas.finish(config));
         let routes: Vec<Arc<Route>> =
-            config.routes.iter().map(|(name, route)| Arc::new(compile_route(&snapshot, name, route, &mut problems))).collect();
+            config.routes.iter().map(|(name, route)| Arc::new(compile_route(&snapshot, name, route, previous, &mut problems))).collect();
+        snapshot.aliases = Arc::new(aliases(&snapshot, config, &mut problems));
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -67,7 +93,7 @@ impl Snapshot {
 /// The models that the file names, by provider: each has target state of its own.
 fn models_by_provider(config: &Config) -> AHashMap<&str, Vec<&str>> {
     let mut models: AHashMap<&str, Vec<&str>> = AHashMap::new();
-    let routed = config.routes.iter().flat_map(|(_, route)| route.targets.iter().map(|target| &target.model).chain(&route.fallbacks));
+    let routed = config.routes.iter().flat_map(|(_, route)| route.models()).chain(config.aliases.iter().map(|(_, model)| model));
     let routed = routed.filter_map(|model| model.value.split_once('/'));
     let listed =
         config.providers.iter().flat_map(|(name, provider)| provider.models.iter().map(move |model| (&*name.value, &*model.name.value)));
@@ -77,12 +103,16 @@ fn models_by_provider(config: &Config) -> AHashMap<&str, Vec<&str>> {
     models
 }
 
+#[allow(clippy::too_many_arguments)]
 fn upstream(
     name: &At<String>,
     config: &ProviderConfig,
     models: &[&str],
     builtins: &[Provider],
     previous: Option<&Snapshot>,
+    whole: &Config,
+    quotas: &mut quota::Compiler<'_>,
+    problems: &mut Vec<Problem>,
 ) -> Result<Upstream, Problem> {
     let base = config.like.as_ref().unwrap_or(name);
     let Some(provider) = builtins.iter().find(|provider| provider.name == base.value) else {
@@ -106,7 +136,7 @@ fn upstream(
     let mut upstream = Upstream {
         name: name.value.as_str().into(),
         endpoint,
-        credentials: credentials(config, &provider, before),
+        credentials: credentials(name, config, &provider, before, quotas),
         usage: config.usage.as_ref().map(|at| at.value).unwrap_or_default(),
         caller_credentials: matches!(&config.credentials, Some(at) if matches!(at.value, Credentials::Caller)),
         builtin: false,
@@ -118,8 +148,10 @@ fn upstream(
             client_key_pem: config.client_key.as_ref().map(|pem| pem.bytes.clone()),
         }),
         proxy,
+        quotas: of_provider(name, config, whole, quotas),
         served: served(&provider),
         targets: Arc::new(Targets::new(&name.value, models, before.map(|before| &*before.targets))),
+        facts: Arc::new(Models::new(config, &provider, models, problems)),
         provider: Arc::new(provider),
     };
     if let Some(before) = before {
@@ -137,10 +169,26 @@ fn carry_addresses(new: &mut Endpoint, old: &Endpoint) {
     }
 }
 
-fn credentials(config: &ProviderConfig, provider: &Provider, before: Option<&Upstream>) -> Arc<[Credential]> {
+/// Those that stand at the provider, then those of the whole file that name it.
+fn of_provider(name: &At<String>, config: &ProviderConfig, whole: &Config, quotas: &mut quota::Compiler<'_>) -> quota::List {
+    let own = quotas.list("provider", &[&name.value], &config.limits, &config.budgets);
+    let selected = quotas.selected(whole, "provider", &[&name.value], &Selector::Provider(name.value.clone()));
+    if selected.is_empty() { own } else { own.iter().cloned().chain(selected).collect() }
+}
+
+fn credentials(
+    name: &At<String>,
+    config: &ProviderConfig,
+    provider: &Provider,
+    before: Option<&Upstream>,
+    quotas: &mut quota::Compiler<'_>,
+) -> Arc<[Credential]> {
     let token = config.access_token.as_ref().filter(|_| config.keys.is_empty());
     let token = token.map(|token| Credential::new("access-token", &token.value, 1, &Auth::Bearer));
-    let keys = config.keys.iter().map(|key| Credential::new(&key.name, &key.value.value, key.weight, &provider.auth));
+    let keys = config.keys.iter().map(|key| {
+        let quotas = quotas.list("credential", &[&name.value, &key.name], &key.limits, &key.budgets);
+        Credential { quotas, ..Credential::new(&key.name, &key.value.value, key.weight, &provider.auth) }
+    });
     let carried = keys.chain(token).map(|mut credential| {
         // A new secret under an old name starts rested.
         let same = |old: &&Credential| old.name == credential.name && old.value == credential.value;
@@ -177,8 +225,10 @@ fn builtin_upstream(provider: &Provider, previous: Option<&Snapshot>) -> Upstrea
         model_patterns: Arc::from([]),
         tls: Arc::default(),
         proxy: Proxy::Direct,
+        quotas: Arc::from([]),
         served: served(provider),
         targets: Arc::new(Targets::new(name, &[BUILTIN_MODEL], None)),
+        facts: Arc::new(Models::free()),
         provider: Arc::new(provider.clone()),
     }
 }
@@ -188,19 +238,55 @@ fn served(provider: &Provider) -> Arc<[Served]> {
     rows.map(|row| Served { operation: row.operation, dialect: row.dialect, path: row.path.as_str().into() }).collect()
 }
 
-fn compile_route(snapshot: &Snapshot, name: &At<String>, config: &RouteConfig, problems: &mut Vec<Problem>) -> Route {
-    let mut candidate = |model: &At<String>, weight: u32| {
-        let found = model.value.split_once('/').and_then(|(provider, rest)| Some((snapshot.provider_index(provider)?, rest)));
-        let Some((provider, rest)) = found else {
-            problems.push(model.problem(format!("{:?} is no provider/model of this file", model.value)));
-            return None;
-        };
+/// `provider/model` → the provider's index and the model there.
+fn find<'m>(snapshot: &Snapshot, model: &'m At<String>, problems: &mut Vec<Problem>) -> Option<(usize, &'m str)> {
+    let found = model.value.split_once('/').and_then(|(provider, rest)| Some((snapshot.provider_index(provider)?, rest)));
+    if found.is_none() {
+        problems.push(model.problem(format!("{:?} is no provider/model of this file", model.value)));
+    }
+    found
+}
+
+fn aliases(snapshot: &Snapshot, config: &Config, problems: &mut Vec<Problem>) -> AHashMap<Arc<str>, (usize, Arc<str>)> {
+    let mut aliases = AHashMap::new();
+    for (name, model) in config.aliases.iter() {
+        if let Some((provider, rest)) = find(snapshot, model, problems) {
+            aliases.insert(name.value.as_str().into(), (provider, rest.into()));
+        }
+    }
+    aliases
+}
+
+fn compile_route(
+    snapshot: &Snapshot,
+    name: &At<String>,
+    config: &RouteConfig,
+    previous: Option<&Snapshot>,
+    problems: &mut Vec<Problem>,
+) -> Route {
+    let mut candidate = |model: &At<String>, weight: u32, on: Option<Triggers>, when: Option<&At<Condition>>| {
+        let (provider, rest) = find(snapshot, model, problems)?;
         let target = (!rest.contains('*')).then(|| snapshot.target(provider, rest));
-        Some(Candidate { provider, model: rest.into(), weight, target })
+        Some(Candidate { provider, model: rest.into(), weight, on, target, when: when.map(|when| when.value.clone()) })
     };
-    let targets = config.targets.iter().filter_map(|target| candidate(&target.model, target.weight)).collect();
-    let fallbacks = config.fallbacks.iter().filter_map(|model| candidate(model, 0)).collect();
-    Route { name: name.value.as_str().into(), targets, fallbacks, rules: Arc::new(rules(config)) }
+    let targets = config.targets.iter().filter_map(|target| candidate(&target.model, target.weight, None, target.when.as_ref())).collect();
+    let typed = |on: &Vec<Trigger>| on.iter().copied().collect();
+    let fallbacks = config.fallbacks.iter();
+    let fallbacks = fallbacks.filter_map(|fallback| candidate(&fallback.model, 1, fallback.on.as_ref().map(typed), fallback.when.as_ref()));
+    let fallbacks = fallbacks.collect();
+    let mirror = config.mirror.as_ref();
+    let mirror = mirror.and_then(|mirror| Some(Mirror { target: candidate(&mirror.model, 1, None, None)?, share: mirror.share }));
+    let before = previous.and_then(|snapshot| snapshot.routes.iter().find(|route| *route.name == *name.value));
+    Route {
+        name: name.value.as_str().into(),
+        when: config.when.as_ref().map(|when| when.value.clone()),
+        targets,
+        fallbacks,
+        rules: Arc::new(rules(config)),
+        strategy: config.strategy.clone().unwrap_or_default(),
+        mirror,
+        state: before.map(|route| route.state.clone()).unwrap_or_default(),
+    }
 }
 
 fn rules(config: &RouteConfig) -> Rules {
@@ -217,20 +303,7 @@ fn rules(config: &RouteConfig) -> Rules {
         body_bytes_max: config.body_bytes_max.as_ref().map(|at| at.value),
         breaker: config.breaker.as_ref().map_or(default.breaker, |breaker| breaker.settings()),
         on: config.on.as_ref().map_or(default.on, |on| on.iter().copied().collect()),
+        unpriced: config.unpriced.unwrap_or_default(),
+        hedge: config.hedge,
     }
-}
-
-fn key_table(config: &Config) -> KeyTable {
-    let principals = config.virtual_keys.iter().filter_map(|(name, key)| {
-        let team = key.team.as_ref().map(|team| team.value.as_str());
-        let customer = team.and_then(|team| config.teams.get(team)?.customer.as_ref()).map(|customer| customer.value.as_str());
-        let principal = Principal {
-            key: name.value.as_str().into(),
-            team: team.map(Arc::from),
-            customer: customer.map(Arc::from),
-            models: key.models.as_ref().map(|models| models.iter().map(|model| Pattern::new(&model.value)).collect()),
-        };
-        Some((key.sha256()?.value, Arc::new(principal)))
-    });
-    KeyTable::new(principals)
 }

@@ -10,16 +10,22 @@ use ringway_adapters::dialect::DialectId;
 use ringway_adapters::operation::Operation;
 use ringway_adapters::provider::Provider;
 
+use crate::catalog::ModelFacts;
+use crate::condition::Condition;
 pub use crate::endpoint::Endpoint;
 use crate::key::{KeyTable, Principal};
 use crate::pattern::Pattern;
-use crate::plan::Rules;
+use crate::plan::{RouteState, Rules, Share, Strategy, Triggers};
+use crate::quota::{self, Quotas};
 pub use credential::{Credential, CredentialState, draw};
+use models::Models;
 pub use targets::TargetId;
 use targets::Targets;
 
 mod compile;
 pub mod credential;
+mod keys;
+mod models;
 mod targets;
 
 /// The provider that answers inside the gateway.
@@ -46,7 +52,11 @@ pub struct Snapshot {
     pub rules: Arc<Rules>,
     /// The largest request body that any route allows, where one says so; the listener's own bound else.
     pub body_bytes_max: Option<usize>,
+    /// Every limit and budget of the file.
+    pub quotas: Arc<Quotas>,
     routes_by_name: Arc<AHashMap<Arc<str>, usize>>,
+    /// Other names of models: provider by index, model there.
+    aliases: Arc<AHashMap<Arc<str>, (usize, Arc<str>)>>,
     /// Pattern routes, the most literal first.
     patterns: Arc<[(Pattern, usize)]>,
     providers_by_name: Arc<AHashMap<Arc<str>, usize>>,
@@ -72,8 +82,11 @@ pub struct Upstream {
     pub model_patterns: Arc<[Pattern]>,
     pub tls: Arc<TlsMaterial>,
     pub proxy: Proxy,
+    /// Limits and budgets of all that goes to it.
+    pub quotas: quota::List,
     served: Arc<[Served]>,
     targets: Arc<Targets>,
+    facts: Arc<Models>,
 }
 
 /// One operation of a provider in one dialect.
@@ -124,11 +137,24 @@ pub enum UsageMode {
 #[derive(Debug)]
 pub struct Route {
     pub name: Arc<str>,
-    /// Drawn by weight.
+    /// The route is there for requests of which this is true.
+    pub when: Option<Condition>,
+    /// In the order of the file; `strategy` says in which they are tried.
     pub targets: Vec<Candidate>,
     /// Taken in order.
     pub fallbacks: Vec<Candidate>,
     pub rules: Arc<Rules>,
+    pub strategy: Strategy,
+    pub mirror: Option<Mirror>,
+    /// Process-wide; outlives snapshots by the route's name.
+    pub state: Arc<RouteState>,
+}
+
+/// A shadow target that gets copies of a share of a route's requests.
+#[derive(Debug)]
+pub struct Mirror {
+    pub target: Candidate,
+    pub share: Share,
 }
 
 impl Route {
@@ -145,8 +171,12 @@ pub struct Candidate {
     /// A `*` in it stands for what the route's own `*` stood for.
     pub model: Arc<str>,
     pub weight: u32,
+    /// What alone it is taken for, where the file says so.
+    pub on: Option<Triggers>,
     /// `None` where the model depends on the asked name.
     pub target: Option<Arc<TargetId>>,
+    /// It takes part in requests of which this is true.
+    pub when: Option<Condition>,
 }
 
 impl Snapshot {
@@ -164,13 +194,30 @@ impl Snapshot {
         self.routes_by_name.get(name).map(|&index| &self.routes[index])
     }
 
-    pub(crate) fn pattern_route(&self, name: &str) -> Option<(&Arc<Route>, &Pattern)> {
-        self.patterns.iter().find(|(pattern, _)| pattern.matches(name)).map(|(pattern, index)| (&self.routes[*index], pattern))
+    /// The provider and the model there that a name of the operator's own stands for.
+    pub(crate) fn alias(&self, name: &str) -> Option<(usize, &str)> {
+        self.aliases.get(name).map(|(provider, model)| (*provider, &**model))
+    }
+
+    /// Names of the operator's own for single models.
+    pub fn aliases(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.aliases.keys()
+    }
+
+    /// The most literal pattern that fits and whose route `sees` accepts.
+    pub(crate) fn pattern_route(&self, name: &str, sees: &mut dyn FnMut(&Arc<Route>) -> bool) -> Option<(&Arc<Route>, &Pattern)> {
+        let mut fitting = self.patterns.iter().filter(|(pattern, _)| pattern.matches(name));
+        fitting.find(|(_, index)| sees(&self.routes[*index])).map(|(pattern, index)| (&self.routes[*index], pattern))
     }
 
     /// The state of a target.
     pub(crate) fn target(&self, provider: usize, model: &str) -> Arc<TargetId> {
         self.providers[provider].targets.find(model)
+    }
+
+    /// What is known of a model: the catalog's facts under the file's. `None` where nothing is.
+    pub fn facts(&self, provider: usize, model: &str) -> Option<Arc<ModelFacts>> {
+        self.providers.get(provider)?.facts.find(model)
     }
 
     /// The states of the targets that the file names, for metrics and the admin API: a closed set, never out of a request.

@@ -5,6 +5,8 @@ use std::sync::{Arc, OnceLock};
 use ahash::AHashMap;
 
 use crate::breaker::Breaker;
+use crate::health::Health;
+use crate::quota::Learned;
 use crate::retry::RetryBudget;
 
 /// Models of one provider that have a state of their own although the file does not name them. Their names come from a
@@ -22,11 +24,20 @@ pub struct TargetId {
     pub id: Box<str>,
     pub breaker: Breaker,
     pub retry_budget: RetryBudget,
+    pub health: Health,
+    /// How long its answers are.
+    pub learned: Learned,
 }
 
 impl TargetId {
     fn new(provider: &str, model: &str) -> Arc<TargetId> {
-        Arc::new(TargetId { id: format!("{provider}/{model}").into(), breaker: Breaker::default(), retry_budget: RetryBudget::default() })
+        Arc::new(TargetId {
+            id: format!("{provider}/{model}").into(),
+            breaker: Breaker::default(),
+            retry_budget: RetryBudget::default(),
+            health: Health::default(),
+            learned: Learned::default(),
+        })
     }
 }
 

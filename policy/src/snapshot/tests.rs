@@ -67,15 +67,15 @@ fn state_outlives_a_reload_by_id() {
     let first = snapshot_of(FILE);
     let settings = Settings { consecutive: 1, ..Settings::default() };
     first.target(1, "gpt-4.1").breaker.tell(&settings, Outcome::Failure, 1);
-    upstream(&first, "openai").credentials[0].tell(&Fault::new(Kind::UpstreamAuth, "401"), 1);
+    upstream(&first, "openai").credentials[0].tell_of("m", &Fault::new(Kind::UpstreamAuth, "401"), 1);
     let changed = FILE.replace("retries: 1", "retries: 0").replace("k2", "k3").replace("openai: {keys", "openai: {models: [x], keys");
     let second = snapshot_after(&changed, Some(&first), 2);
     let openai = second.provider_index("openai").unwrap();
     assert!(matches!(second.target(openai, "gpt-4.1").breaker.ask(&settings, 2), Pass::Open { .. }));
-    assert!(second.providers[openai].credentials[0].resting_until_ns(2) > 0);
+    assert!(second.providers[openai].credentials[0].bench(2).is_some());
     assert!(Arc::ptr_eq(&second.target(openai, "stranger"), &first.target(openai, "stranger")));
     let rekeyed = snapshot_after(&FILE.replace("k1", "k9"), Some(&first), 3);
-    assert_eq!(rekeyed.providers[openai].credentials[0].resting_until_ns(2), 0, "a new secret under an old name starts rested");
+    assert_eq!(rekeyed.providers[openai].credentials[0].bench(2), None, "a new secret under an old name starts rested");
 }
 
 #[test]
@@ -100,9 +100,74 @@ teams: {apps: {customer: acme}}
 customers: {acme: {}}
 ";
     let snapshot = snapshot_of(text);
-    let principal = snapshot.keys.find("abcdefghijklmnop").unwrap();
+    let principal = snapshot.keys.find("abcdefghijklmnop", None, 0).unwrap();
     assert_eq!((&*principal.key, principal.team.as_deref(), principal.customer.as_deref()), ("mobile", Some("apps"), Some("acme")));
-    assert!(principal.allows("openai/x") && !principal.allows("x"));
+    let models = &principal.access.models;
+    assert!(models.contains("openai/x") && !models.contains("x"));
+}
+
+const INHERITING: &str = "
+providers:
+  openai: {base_url: \"http://127.0.0.1:1\"}
+  anthropic: {keys: [k]}
+profiles:
+  app:
+    models: [\"openai/*\"]
+    deny_models: [openai/o1]
+    networks: [10.0.0.0/8]
+    expires: 2027-01-31
+    tags: {env: prod, tier: gold}
+    credentials: {openai: sk-profile, anthropic: sk-both}
+virtual_keys:
+  plain: {key: aaaaaaaaaaaaaaaa, profile: app}
+  twin: {key: bbbbbbbbbbbbbbbb, profile: app}
+  own:
+    key: cccccccccccccccc
+    previous: [{key: dddddddddddddddd, until: 2027-01-01}]
+    profile: app
+    customer: acme
+    models: [\"*\"]
+    networks: [192.0.2.0/24]
+    expires: 2030-01-01T00:00:00Z
+    tags: {env: dev}
+    credentials: {openai: sk-own}
+customers: {acme: {}}
+";
+
+#[test]
+fn a_keys_own_field_stands_in_place_of_its_profiles() {
+    let snapshot = snapshot_of(INHERITING);
+    let key = |key: &str| snapshot.keys.by_sha256(&config::digest(key)).unwrap().clone();
+    let (plain, twin, own) = (key("aaaaaaaaaaaaaaaa"), key("bbbbbbbbbbbbbbbb"), key("cccccccccccccccc"));
+    assert!(Arc::ptr_eq(&plain.access, &twin.access), "keys that say the same share it");
+    assert!(Arc::ptr_eq(&own, &key("dddddddddddddddd")), "a former key is the same principal");
+    assert_eq!((plain.expires_ms, own.expires_ms), (1_801_353_600_000, 1_893_456_000_000));
+    assert_eq!(own.customer.as_deref(), Some("acme"));
+    assert!(plain.access.models.contains("openai/gpt") && !plain.access.models.contains("anthropic/x"));
+    assert!(own.access.models.contains("anthropic/x") && !own.access.models.contains("openai/o1"), "deny is inherited by itself");
+    let tags = |principal: &Principal| principal.access.tags.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>();
+    assert_eq!((tags(&plain), tags(&own)), (vec!["env=prod".into(), "tier=gold".into()], vec!["env=dev".into(), "tier=gold".into()]));
+    let secret = |principal: &Principal, provider: &str| {
+        principal.credential(snapshot.provider_index(provider).unwrap()).map(|credential| credential.value.to_string())
+    };
+    assert_eq!((secret(&plain, "openai"), secret(&own, "openai")), (Some("sk-profile".into()), Some("sk-own".into())));
+    assert_eq!(secret(&own, "anthropic"), Some("sk-both".into()));
+    let find = |client: &str| snapshot.keys.find("cccccccccccccccc", client.parse().ok(), 0);
+    assert!(find("192.0.2.9").is_ok() && find("10.0.0.1").is_err());
+    assert!(!format!("{snapshot:?}").contains("sk-"), "no secret is ever printed");
+}
+
+#[test]
+fn what_a_keys_credential_went_through_outlives_a_reload() {
+    let before = snapshot_of(INHERITING);
+    let credential = |snapshot: &Snapshot, key: &str| {
+        let provider = snapshot.provider_index("openai").unwrap();
+        snapshot.keys.by_sha256(&config::digest(key)).unwrap().credential(provider).unwrap().clone()
+    };
+    let after = snapshot_after(&INHERITING.replace("sk-profile", "sk-other"), Some(&before), 2);
+    let same = |key: &str| Arc::ptr_eq(&credential(&before, key).state, &credential(&after, key).state);
+    assert!(same("cccccccccccccccc"));
+    assert!(!same("aaaaaaaaaaaaaaaa"), "a new secret starts rested");
 }
 
 #[test]

@@ -104,7 +104,7 @@ pub(super) fn encode_event(fault: &Fault, out: &mut Vec<u8>) {
 fn type_of(fault: &Fault) -> &'static str {
     match fault.kind {
         Kind::InvalidKey => "authentication_error",
-        Kind::ModelNotAllowed => "permission_error",
+        Kind::ModelNotAllowed | Kind::NetworkNotAllowed => "permission_error",
         Kind::NotFound | Kind::ModelNotFound => "not_found_error",
         Kind::RequestTooLarge => "request_too_large",
         Kind::BudgetExceeded => "billing_error",

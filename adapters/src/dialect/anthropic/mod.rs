@@ -20,7 +20,7 @@ mod usage;
 
 use serde_json::{Map, Value};
 
-use super::{Dialect, DialectId};
+use super::{Dialect, DialectId, RateFields, ResetForm};
 use crate::ir::Extra;
 
 pub(super) const ROW: Dialect = Dialect {
@@ -38,7 +38,16 @@ pub(super) const ROW: Dialect = Dialect {
     tap: || Box::new(tap::AnthropicTap::default()),
     encode_error: error::encode,
     encode_error_event: error::encode_event,
+    rate_fields: RATE_FIELDS,
     decode_error: error::decode,
+};
+
+// docs.anthropic.com/en/api/rate-limits#response-headers, read 2026-11-20.
+const RATE_FIELDS: RateFields = RateFields {
+    prefix: "anthropic-ratelimit-",
+    requests: ["anthropic-ratelimit-requests-limit", "anthropic-ratelimit-requests-remaining", "anthropic-ratelimit-requests-reset"],
+    tokens: ["anthropic-ratelimit-tokens-limit", "anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset"],
+    reset: ResetForm::Time,
 };
 
 const ID: DialectId = DialectId::Anthropic;

@@ -1,13 +1,14 @@
 //! Looks at a Messages stream that goes through untouched.
 //!
-//! Estimate per event: one pass of the cursor over its data, no allocation.
+//! Estimate per event: one pass of the cursor over its data and a copy of its text, no allocation.
 
 use super::error;
-use super::usage::Counts;
-use crate::dialect::{Seen, Tap};
+use super::usage::{COMPACTION, Compacted, Counts, GROUPS, ITERATIONS};
+use crate::dialect::{Seen, Tap, tail};
 use crate::fault::Fault;
 use crate::frame::sse::{SseEvent, SseSplitter};
 use crate::json::scan::{Cursor, Malformed};
+use crate::usage::SERVICE_TIER;
 
 #[derive(Default)]
 pub(super) struct AnthropicTap {
@@ -35,8 +36,20 @@ impl Tap for AnthropicTap {
 
     fn whole(&mut self, body: &[u8]) {
         // A body that is broken is the client's to see: it goes through as it came.
-        let is_whole = self.look.message(&mut Cursor::new(body)).is_ok();
+        let is_whole = self.look.seen.whole(|seen| {
+            let mut look = Look { seen: std::mem::take(seen), counts: Counts::default() };
+            let is_whole = look.message(&mut Cursor::new(body)).is_ok();
+            *seen = look.seen;
+            is_whole
+        });
         self.look.seen.ended = is_whole && self.look.seen.finished;
+    }
+
+    fn tail(&mut self, end: &[u8]) {
+        if let Some(mut usage) = tail::object(end, b"\"usage\"") {
+            let is_read = self.look.usage(&mut usage).is_ok();
+            self.look.seen.is_whole = is_read && self.look.seen.usage.is_some();
+        }
     }
 }
 
@@ -49,10 +62,14 @@ impl Look {
         // Some proxies drop the event's name; the data's type says the same.
         let name = if event.event.is_empty() { type_of(event.data)? } else { event.event.as_bytes() };
         match name {
-            b"content_block_delta" => {
-                self.seen.event_count += 1;
-                self.delta(&mut cursor)
-            }
+            b"content_block_delta" => self.delta(&mut cursor),
+            b"content_block_start" => cursor.object(|key, value| {
+                if key == b"content_block" {
+                    let bytes = self.block(value)?;
+                    self.seen.event_count += u64::from(bytes > 0);
+                }
+                Ok(())
+            }),
             b"message_start" | b"message_delta" => self.message(&mut cursor),
             b"message_stop" => {
                 self.seen.ended = true;
@@ -64,17 +81,44 @@ impl Look {
     }
 
     fn delta(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Malformed> {
+        let before = self.seen.text_bytes;
         cursor.object(|key, value| {
             if key != b"delta" {
                 return Ok(());
             }
             value.object(|key, value| {
                 if matches!(key, b"text" | b"thinking" | b"partial_json") {
-                    self.seen.text_bytes += value.raw_string()?.map_or(0, text_len);
+                    self.seen.take_string(value)?;
                 }
                 Ok(())
             })
-        })
+        })?;
+        self.seen.event_count += u64::from(self.seen.text_bytes > before);
+        Ok(())
+    }
+
+    /// Bytes of generated text in the content block ahead. A stream's begins empty, but for the name of the tool it calls.
+    fn block(&mut self, block: &mut Cursor<'_>) -> Result<u64, Malformed> {
+        let before = self.seen.text_bytes;
+        let (mut kind, mut name, mut input): (&[u8], _, _) = (b"", None, None);
+        block.object(|key, value| {
+            match key {
+                b"type" => kind = value.raw_string()?.unwrap_or_default(),
+                b"name" => name = value.raw_string()?,
+                b"input" => input = Some(value.raw()?),
+                b"text" | b"thinking" => drop(self.seen.take_string(value)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        if kind == b"tool_use" {
+            // A stream's input begins as an empty object that its deltas replace.
+            let pieces = [name, input.filter(|input| *input != b"{}")];
+            for raw in pieces.into_iter().flatten() {
+                self.seen.take_raw(raw);
+            }
+        }
+        Ok(self.seen.text_bytes - before)
     }
 
     /// A whole message, `message_start` or `message_delta`: all hold a usage and a stop reason somewhere.
@@ -84,16 +128,7 @@ impl Look {
         cursor.object(|key, value| match key {
             b"message" | b"delta" => self.message(value),
             b"usage" => self.usage(value),
-            b"content" => value.array(|block| {
-                block.object(|key, value| {
-                    match key {
-                        b"text" | b"thinking" => self.seen.text_bytes += value.raw_string()?.map_or(0, text_len),
-                        b"input" => self.seen.text_bytes += value.raw()?.len() as u64,
-                        _ => {}
-                    }
-                    Ok(())
-                })
-            }),
+            b"content" => value.array(|block| self.block(block).map(drop)),
             b"stop_reason" => {
                 self.seen.finished |= value.raw_string()?.is_some();
                 Ok(())
@@ -114,17 +149,11 @@ impl Look {
         let mut is_some = false;
         cursor.object(|key, value| {
             is_some = true;
-            if let Some(count) = self.counts.field(key) {
-                *count = value.u64()?.unwrap_or(*count);
-            } else if key == b"output_tokens_details" {
-                value.object(|key, value| {
-                    if key == b"thinking_tokens" {
-                        self.counts.thinking = value.u64()?.unwrap_or(self.counts.thinking);
-                    }
-                    Ok(())
-                })?;
+            match key {
+                _ if key == SERVICE_TIER.as_bytes() => self.seen.take_tier(value),
+                _ if key == ITERATIONS.as_bytes() => compacted(value).map(|sum| self.counts.compacted = sum),
+                _ => note(&mut self.counts, key, value),
             }
-            Ok(())
         })?;
         if is_some {
             self.seen.usage = Some(self.counts.usage());
@@ -152,6 +181,40 @@ impl Look {
     }
 }
 
+fn compacted(iterations: &mut Cursor<'_>) -> Result<Compacted, Malformed> {
+    let mut all = Compacted::default();
+    iterations.array(|iteration| {
+        let (mut counts, mut is_compaction) = (Counts::default(), false);
+        iteration.object(|key, value| {
+            if key == b"type" {
+                is_compaction = value.raw_string()? == Some(COMPACTION.as_bytes());
+                return Ok(());
+            }
+            note(&mut counts, key, value)
+        })?;
+        if is_compaction {
+            all.add(&counts);
+        }
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+/// A count, or an object of counts.
+fn note(counts: &mut Counts, key: &[u8], value: &mut Cursor<'_>) -> Result<(), Malformed> {
+    if let Some(count) = counts.field(b"", key) {
+        *count = value.u64()?.unwrap_or(*count);
+    } else if let Some(group) = GROUPS.iter().find(|group| group.as_bytes() == key) {
+        value.object(|key, value| {
+            if let Some(count) = counts.field(group.as_bytes(), key) {
+                *count = value.u64()?.unwrap_or(*count);
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
 fn type_of(data: &[u8]) -> Result<&[u8], Malformed> {
     let mut name: &[u8] = b"";
     Cursor::new(data).object(|key, value| {
@@ -161,29 +224,4 @@ fn type_of(data: &[u8]) -> Result<&[u8], Malformed> {
         Ok(())
     })?;
     Ok(name)
-}
-
-/// Bytes of a string once its escapes are undone: one for a short escape, UTF-8's length for a `\u` one.
-fn text_len(raw: &[u8]) -> u64 {
-    let mut len = raw.len() as u64;
-    let mut rest = raw;
-    while let Some(at) = memchr::memchr(b'\\', rest) {
-        let (written, meant) = match rest.get(at + 1) {
-            Some(b'u') => (6, code_len(rest.get(at + 2..at + 6).unwrap_or_default())),
-            _ => (2, 1),
-        };
-        len = len.saturating_sub(written as u64 - meant);
-        rest = rest.get(at + written..).unwrap_or_default();
-    }
-    len
-}
-
-/// UTF-8 length of four hex digits; each half of a surrogate pair counts two of its four bytes.
-fn code_len(hex: &[u8]) -> u64 {
-    let code = std::str::from_utf8(hex).ok().and_then(|hex| u32::from_str_radix(hex, 16).ok()).unwrap_or(0);
-    match code {
-        0..0x80 => 1,
-        0x80..0x800 | 0xd800..0xe000 => 2,
-        _ => 3,
-    }
 }

@@ -3,9 +3,17 @@
 pub(super) mod error;
 pub(super) mod extra;
 pub(super) mod field;
-pub(super) mod length;
 
+use super::{RateFields, ResetForm};
 use crate::ir::{Effort, Reasoning};
+
+// platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers, read 2026-11-20.
+pub(super) const RATE_FIELDS: RateFields = RateFields {
+    prefix: "x-ratelimit-",
+    requests: ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"],
+    tokens: ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"],
+    reset: ResetForm::Span,
+};
 
 // platform.openai.com/docs/api-reference/chat/create#reasoning_effort, read 2026-11-20
 const EFFORTS: &[(&str, Effort)] = &[

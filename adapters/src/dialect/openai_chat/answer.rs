@@ -37,7 +37,8 @@ pub(super) fn decode(body: &mut [u8], events: &mut Vec<Event>) -> Result<(), Fau
         decode_choice(choice, position as u32, events);
     }
     if let Some(usage) = usage {
-        let (usage, extra) = usage::decode(usage);
+        let (mut usage, extra) = usage::decode(usage);
+        usage.searches = usage.searches.max(u64::from(events.iter().any(is_web_citation)));
         events.push(Event::Usage { usage, extra });
     }
     events.push(Event::End);
@@ -94,6 +95,12 @@ fn decode_choice(mut choice: Object<'_>, position: u32, events: &mut Vec<Event>)
     }
     let reason = super::read_finish(&word, &mut private);
     events.push(Event::Finish { choice: index, reason, extra: private });
+}
+
+/// A source on the web: such an answer was searched for, and billed for it, once.
+pub(super) fn is_web_citation(event: &Event) -> bool {
+    let Event::Delta { delta: Delta::Citation(extra), .. } = event else { return false };
+    extra.fields.get("type").and_then(Value::as_str) == Some("url_citation")
 }
 
 fn without_nulls(object: Object<'_>) -> Map<String, Value> {

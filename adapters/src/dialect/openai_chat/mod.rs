@@ -37,6 +37,7 @@ pub(super) const ROW: Dialect = Dialect {
     tap: || Box::new(tap::ChatTap::default()),
     encode_error: error::encode,
     encode_error_event,
+    rate_fields: super::openai::RATE_FIELDS,
     decode_error: error::decode,
 };
 

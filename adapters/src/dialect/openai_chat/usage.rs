@@ -1,6 +1,6 @@
 //! The `usage` object: read, scanned and written.
 //!
-//! Some servers count reasoning beside `completion_tokens` instead of inside it; their `total_tokens` tells.
+//! Images, embeddings and transcriptions of the same API report in it, too, some under the names of the Responses API.
 
 use serde_json::Value;
 
@@ -20,45 +20,114 @@ struct Figures {
     total: u64,
     cached: u64,
     cache_write: u64,
-    /// DeepSeek's own name for `cached`.
+    /// Cached tokens beside the details: DeepSeek's and Moonshot's own names.
     cache_hit: u64,
     reasoning: u64,
+    /// Perplexity's own place for reasoning.
+    research: u64,
     audio_input: u64,
     audio_output: u64,
+    image_input: u64,
+    image_output: u64,
+    searches: u64,
+    audio_ms: u64,
+}
+
+/// Where in the object a figure stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Group {
+    Top,
+    Input,
+    Output,
+}
+
+fn group(name: &[u8]) -> Option<Group> {
+    match name {
+        b"prompt_tokens_details" | b"input_tokens_details" | b"input_token_details" => Some(Group::Input),
+        b"completion_tokens_details" | b"output_tokens_details" => Some(Group::Output),
+        _ => None,
+    }
 }
 
 impl Figures {
+    /// Where a figure of the wire goes.
+    fn field(&mut self, group: Group, name: &[u8]) -> Option<&mut u64> {
+        match (group, name) {
+            (Group::Top, b"prompt_tokens" | b"input_tokens") => Some(&mut self.prompt),
+            (Group::Top, b"completion_tokens" | b"output_tokens") => Some(&mut self.completion),
+            (Group::Top, b"total_tokens") => Some(&mut self.total),
+            (Group::Top, b"prompt_cache_hit_tokens" | b"cached_tokens") => Some(&mut self.cache_hit),
+            (Group::Top, b"reasoning_tokens") => Some(&mut self.research),
+            // Azure's name in its inference API.
+            (Group::Top, b"audio_prompt_tokens") => Some(&mut self.audio_input),
+            // Perplexity bills searches, xAI the sources that it used.
+            (Group::Top, b"num_search_queries" | b"num_sources_used") => Some(&mut self.searches),
+            (Group::Input, b"cached_tokens") => Some(&mut self.cached),
+            (Group::Input, b"cache_write_tokens") => Some(&mut self.cache_write),
+            (Group::Input, b"audio_tokens") => Some(&mut self.audio_input),
+            (Group::Input, b"image_tokens") => Some(&mut self.image_input),
+            (Group::Output, b"reasoning_tokens") => Some(&mut self.reasoning),
+            (Group::Output, b"audio_tokens") => Some(&mut self.audio_output),
+            (Group::Output, b"image_tokens") => Some(&mut self.image_output),
+            _ => None,
+        }
+    }
+
     fn usage(self) -> Usage {
-        let apart = self.reasoning > 0 && self.total == self.prompt + self.completion + self.reasoning;
+        // Some servers count reasoning beside `completion_tokens` instead of inside it: their `total_tokens` tells, or that there is
+        // more of it than of all.
+        let is_beside = self.reasoning > 0 && self.total == self.prompt + self.completion + self.reasoning;
+        let beside = if is_beside {
+            self.reasoning
+        } else if self.research > self.completion {
+            self.research
+        } else {
+            0
+        };
         Usage {
             input: self.prompt,
-            output: if apart { self.completion + self.reasoning } else { self.completion },
+            output: self.completion.saturating_add(beside),
             cached_read: if self.cached > 0 { self.cached } else { self.cache_hit },
             cached_write: self.cache_write,
-            reasoning: self.reasoning,
+            reasoning: if self.reasoning > 0 { self.reasoning } else { self.research },
             audio_input: self.audio_input,
             audio_output: self.audio_output,
+            image_input: self.image_input,
+            image_output: self.image_output,
+            searches: self.searches,
+            audio_ms: self.audio_ms,
+            ..Usage::default()
         }
     }
 }
 
+/// Seconds of audio: of a transcription that is billed by length, and Mistral's of what was heard.
+fn is_seconds(name: &[u8]) -> bool {
+    matches!(name, b"seconds" | b"prompt_audio_seconds")
+}
+
+fn milliseconds(seconds: Option<f64>) -> u64 {
+    // A float becomes the nearest whole number that fits.
+    seconds.map_or(0, |seconds| (seconds * 1000.0).round() as u64)
+}
+
 /// The hub's figure, and the members that it has no word for.
 pub(super) fn decode(mut object: Object<'_>) -> (Usage, Extra) {
-    let detail = |object: &Object<'_>, group: &str, name: &str| match object.look(group) {
-        Some(Node::Object(details)) => details.look(name).and_then(Node::as_u64).unwrap_or(0),
-        _ => 0,
-    };
-    let figures = Figures {
-        prompt: object.take_u64("prompt_tokens").unwrap_or(0),
-        completion: object.take_u64("completion_tokens").unwrap_or(0),
-        total: object.take_u64("total_tokens").unwrap_or(0),
-        cached: detail(&object, "prompt_tokens_details", "cached_tokens"),
-        cache_write: detail(&object, "prompt_tokens_details", "cache_write_tokens"),
-        cache_hit: object.look("prompt_cache_hit_tokens").and_then(Node::as_u64).unwrap_or(0),
-        reasoning: detail(&object, "completion_tokens_details", "reasoning_tokens"),
-        audio_input: detail(&object, "prompt_tokens_details", "audio_tokens"),
-        audio_output: detail(&object, "completion_tokens_details", "audio_tokens"),
-    };
+    let mut figures = Figures::default();
+    for (name, node) in object.rest() {
+        match (group(name.as_bytes()), node) {
+            (Some(group), Node::Object(details)) => {
+                for (name, node) in details.rest() {
+                    note(&mut figures, group, name, node);
+                }
+            }
+            _ => note(&mut figures, Group::Top, name, node),
+        }
+    }
+    let totals = ["prompt_tokens", "completion_tokens", "total_tokens"];
+    for name in totals {
+        object.take_u64(name);
+    }
     let mut private = extra::rest(ME, object);
     private.dialect = Some(ME);
     let usage = figures.usage();
@@ -71,6 +140,14 @@ pub(super) fn decode(mut object: Object<'_>) -> (Usage, Extra) {
     (usage, private)
 }
 
+fn note(figures: &mut Figures, group: Group, name: &str, node: &Node<'_>) {
+    if group == Group::Top && is_seconds(name.as_bytes()) {
+        figures.audio_ms = milliseconds(node.as_f64());
+    } else if let (Some(figure), Some(value)) = (figures.field(group, name.as_bytes()), node.as_u64()) {
+        *figure = value;
+    }
+}
+
 /// The same figure from the object ahead; nothing where `usage` is not an object.
 pub(super) fn scan(value: &mut Cursor<'_>) -> Result<Option<Usage>, Malformed> {
     if value.peek_type()? != Type::Object {
@@ -78,33 +155,24 @@ pub(super) fn scan(value: &mut Cursor<'_>) -> Result<Option<Usage>, Malformed> {
     }
     let mut figures = Figures::default();
     value.object(|key, value| {
-        match key {
-            b"prompt_tokens" => figures.prompt = value.u64()?.unwrap_or(0),
-            b"completion_tokens" => figures.completion = value.u64()?.unwrap_or(0),
-            b"total_tokens" => figures.total = value.u64()?.unwrap_or(0),
-            b"prompt_cache_hit_tokens" => figures.cache_hit = value.u64()?.unwrap_or(0),
-            b"prompt_tokens_details" => value.object(|key, value| {
-                match key {
-                    b"cached_tokens" => figures.cached = value.u64()?.unwrap_or(0),
-                    b"cache_write_tokens" => figures.cache_write = value.u64()?.unwrap_or(0),
-                    b"audio_tokens" => figures.audio_input = value.u64()?.unwrap_or(0),
-                    _ => {}
-                }
-                Ok(())
-            })?,
-            b"completion_tokens_details" => value.object(|key, value| {
-                match key {
-                    b"reasoning_tokens" => figures.reasoning = value.u64()?.unwrap_or(0),
-                    b"audio_tokens" => figures.audio_output = value.u64()?.unwrap_or(0),
-                    _ => {}
-                }
-                Ok(())
-            })?,
-            _ => {}
+        if let Some(group) = group(key) {
+            return value.object(|key, value| figure(&mut figures, group, key, value));
         }
-        Ok(())
+        if is_seconds(key) {
+            let text = std::str::from_utf8(value.raw()?).unwrap_or_default();
+            figures.audio_ms = milliseconds(text.parse().ok());
+            return Ok(());
+        }
+        figure(&mut figures, Group::Top, key, value)
     })?;
     Ok(Some(figures.usage()))
+}
+
+fn figure(figures: &mut Figures, group: Group, name: &[u8], value: &mut Cursor<'_>) -> Result<(), Malformed> {
+    if let Some(figure) = figures.field(group, name) {
+        *figure = value.u64()?.unwrap_or(*figure);
+    }
+    Ok(())
 }
 
 /// The object, where a value may stand. The dialect's own details go back as they came.
@@ -115,6 +183,9 @@ pub(super) fn encode(usage: &Usage, extra: &Extra, out: &mut Vec<u8>) {
     write::uint(out, "prompt_tokens", usage.input);
     write::uint(out, "completion_tokens", raw("completion_tokens", usage.output));
     write::uint(out, "total_tokens", raw("total_tokens", usage.total()));
+    if extra.dialect != Some(ME) && usage.searches > 0 {
+        write::uint(out, "num_search_queries", usage.searches);
+    }
     if extra.dialect != Some(ME) {
         write::key(out, "prompt_tokens_details");
         write::open(out);
@@ -123,11 +194,17 @@ pub(super) fn encode(usage: &Usage, extra: &Extra, out: &mut Vec<u8>) {
             write::uint(out, "cache_write_tokens", usage.cached_write);
         }
         write::uint(out, "audio_tokens", usage.audio_input);
+        if usage.image_input > 0 {
+            write::uint(out, "image_tokens", usage.image_input);
+        }
         write::close(out);
         write::key(out, "completion_tokens_details");
         write::open(out);
         write::uint(out, "reasoning_tokens", usage.reasoning);
         write::uint(out, "audio_tokens", usage.audio_output);
+        if usage.image_output > 0 {
+            write::uint(out, "image_tokens", usage.image_output);
+        }
         write::close(out);
     }
     if let Some(fields) = own {
@@ -149,6 +226,11 @@ mod tests {
             r#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15,"prompt_tokens_details":{"cached_tokens":4,"audio_tokens":1},"completion_tokens_details":{"reasoning_tokens":3,"audio_tokens":2,"accepted_prediction_tokens":0}}"#,
             r#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":18,"completion_tokens_details":{"reasoning_tokens":3},"num_sources_used":0}"#,
             r#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15,"prompt_cache_hit_tokens":7}"#,
+            r#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15,"cached_tokens":8}"#,
+            r#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15,"audio_prompt_tokens":3,"num_sources_used":4}"#,
+            r#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15,"prompt_audio_seconds":3}"#,
+            r#"{"prompt_tokens":33,"completion_tokens":71,"total_tokens":104,"citation_tokens":9,"num_search_queries":18,"reasoning_tokens":739}"#,
+            r#"{"prompt_tokens":9,"completion_tokens":7,"total_tokens":16,"prompt_tokens_details":{"image_tokens":4},"completion_tokens_details":{"image_tokens":6}}"#,
         ];
         for row in rows {
             let (usage, extra) = decode(node::parse(row.as_bytes()).unwrap().into_object().unwrap());
@@ -164,5 +246,23 @@ mod tests {
         let json = br#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":18,"completion_tokens_details":{"reasoning_tokens":3}}"#;
         let usage = scan(&mut Cursor::new(json)).unwrap();
         assert_eq!(usage.map(|usage| (usage.output, usage.total())), Some((8, 18)));
+    }
+
+    #[test]
+    fn every_kind_is_read_from_its_own_name() {
+        let of = |json: &str| scan(&mut Cursor::new(json.as_bytes())).unwrap().unwrap();
+        let research =
+            of(r#"{"prompt_tokens":33,"completion_tokens":71,"total_tokens":104,"num_search_queries":18,"reasoning_tokens":739}"#);
+        assert_eq!((research.output, research.reasoning, research.searches), (810, 739, 18));
+        let inside = of(r#"{"prompt_tokens":33,"completion_tokens":71,"total_tokens":104,"reasoning_tokens":40}"#);
+        assert_eq!((inside.output, inside.reasoning), (71, 40));
+        let kept = of(r#"{"prompt_tokens":10,"completion_tokens":5,"prompt_tokens_details":{"cached_tokens":0},"cached_tokens":8}"#);
+        assert_eq!(kept.cached_read, 8);
+        let image = of(
+            r#"{"input_tokens":14,"input_tokens_details":{"image_tokens":3,"text_tokens":11},"output_tokens":272,"output_tokens_details":{"image_tokens":272},"total_tokens":286}"#,
+        );
+        assert_eq!((image.input, image.image_input, image.output, image.image_output), (14, 3, 272, 272));
+        assert_eq!(of(r#"{"type":"duration","seconds":6.5}"#).audio_ms, 6_500);
+        assert_eq!(of(r#"{"type":"duration","seconds":-1e300}"#).audio_ms, 0);
     }
 }

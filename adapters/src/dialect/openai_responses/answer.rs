@@ -24,7 +24,7 @@ pub(super) fn decode(body: &mut [u8], events: &mut Vec<Event>) -> Result<(), Fau
     for node in output {
         items.item(node.into_object().ok_or_else(|| malformed("an output item is not an object"))?, &mut later);
     }
-    let end = end(&mut response, items.called);
+    let end = end(&mut response, &items);
     events.push(start(response));
     events.append(&mut later);
     events.extend(end);
@@ -48,7 +48,7 @@ pub(super) fn start(mut response: Object<'_>) -> Event {
 }
 
 /// What a response object says of its end: `Finish`, `Usage` and `End`, or the fault.
-pub(super) fn end(response: &mut Object<'_>, called: bool) -> Vec<Event> {
+pub(super) fn end(response: &mut Object<'_>, items: &Items) -> Vec<Event> {
     let usage = response.take_object("usage");
     let error = response.take("error");
     let details = response.take_object("incomplete_details");
@@ -60,12 +60,14 @@ pub(super) fn end(response: &mut Object<'_>, called: bool) -> Vec<Event> {
     let reason = match status.as_ref() {
         "incomplete" => incomplete(details, &mut extra),
         "queued" | "in_progress" | "cancelled" => Finish::Other(status.into_owned()),
-        _ if called => Finish::ToolCalls,
+        _ if items.called => Finish::ToolCalls,
         _ => Finish::Stop,
     };
     let mut events = vec![Event::Finish { choice: 0, reason, extra }];
     if let Some(usage) = usage {
-        let (usage, extra) = usage::decode(usage);
+        let (mut usage, extra) = usage::decode(usage);
+        usage.searches = usage.searches.max(items.searches);
+        usage.images = items.images;
         events.push(Event::Usage { usage, extra });
     }
     events.push(Event::End);
@@ -91,6 +93,9 @@ pub(super) struct Items {
     next_block: u32,
     /// A function was called.
     pub(super) called: bool,
+    /// Tool calls of the provider's own that are billed apart from tokens.
+    pub(super) searches: u64,
+    pub(super) images: u64,
 }
 
 impl Items {
@@ -107,10 +112,22 @@ impl Items {
                 close(block, Extra::default(), events);
             }
             _ => {
+                self.bill(&item);
                 let block = self.open(Block::Private { extra: extra::one(ME, ITEM, Value::Object(item.into_map())) }, events);
                 close(block, Extra::default(), events);
             }
         }
+    }
+
+    /// Counts a whole item that is billed by the piece.
+    pub(super) fn bill(&mut self, item: &Object<'_>) {
+        let action = match item.look("action") {
+            Some(Node::Object(action)) => action.look_text("type"),
+            _ => None,
+        };
+        let kind = item.look_text("type").unwrap_or_default();
+        self.searches += u64::from(is_billed_search(kind.as_bytes(), action.map(str::as_bytes)));
+        self.images += u64::from(kind.as_bytes() == IMAGE_CALL);
     }
 
     pub(super) fn open(&mut self, kind: Block, events: &mut Vec<Event>) -> u32 {
@@ -156,6 +173,15 @@ impl Items {
         close(block, Extra::default(), events);
     }
 }
+
+/// Only searches cost; to open a page that was found or to look into it does not.
+// platform.openai.com/docs/guides/tools-web-search, cited in
+// community.openai.com/t/how-can-i-accurately-know-the-number-of-times-web-search-tool-is-used/1365861, read 2026-11-20
+pub(super) fn is_billed_search(kind: &[u8], action: Option<&[u8]>) -> bool {
+    kind == b"web_search_call" && action.is_none_or(|action| action == b"search")
+}
+
+pub(super) const IMAGE_CALL: &[u8] = b"image_generation_call";
 
 /// A call's block; its arguments come as deltas.
 pub(super) fn call(mut item: Object<'_>) -> Block {

@@ -33,6 +33,7 @@ pub(super) const ROW: Dialect = Dialect {
     tap: || Box::new(tap::ResponsesTap::default()),
     encode_error: error::encode,
     encode_error_event: |fault, out| response::failed_event(&response::Head::default(), 0, fault, out),
+    rate_fields: super::openai::RATE_FIELDS,
     decode_error: error::decode,
 };
 

@@ -213,7 +213,7 @@ fn the_tap_sees_what_the_decoder_sees() {
     }
     let seen = tap.seen();
     assert!(seen.finished && seen.ended && !seen.mid_event);
-    assert_eq!((seen.text_bytes, seen.event_count), (2 + 1 + 1 + 2, 4));
+    assert_eq!((seen.text_bytes, seen.event_count), (2 + 1 + 1 + 1 + 2, 5));
     assert_eq!(seen.usage.map(|usage| usage.total()), Some(5));
 }
 

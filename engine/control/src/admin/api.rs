@@ -5,8 +5,9 @@ use ringway_policy::record;
 use ringway_policy::snapshot::{Snapshot, Upstream};
 use serde_json::{Value, json};
 
-use super::View;
+use super::{View, targets};
 use crate::ledger::recent::RECENT_MAX;
+use crate::quotas;
 
 /// Records shown where `?limit=` does not say.
 const LIMIT_DEFAULT: usize = 100;
@@ -15,9 +16,9 @@ const LIMIT_DEFAULT: usize = 100;
 type Show = fn(&View, query: &str) -> Value;
 
 const COLLECTIONS: &[(&str, Show)] = &[
-    ("providers", |view, _| providers(&view.publisher.current())),
-    ("routes", |view, _| routes(&view.served.load())),
-    ("keys", |view, _| keys(&view.served.load())),
+    ("providers", |view, _| providers(&view.publisher.current(), (view.clock)().mono_ns)),
+    ("routes", |view, _| routes(&view.served.load(), &view.publisher.current(), (view.clock)().mono_ns)),
+    ("keys", |view, _| keys(view)),
     ("models", |view, _| models(&view.served.load())),
     ("records", records),
 ];
@@ -32,11 +33,11 @@ pub(super) fn show(view: &View, name: &str, query: &str) -> Option<Value> {
     Some(json!({"data": show(view, query), "revision": view.publisher.current().revision}))
 }
 
-fn providers(snapshot: &Snapshot) -> Value {
-    snapshot.providers.iter().map(provider).collect()
+fn providers(snapshot: &Snapshot, now_ns: u64) -> Value {
+    snapshot.providers.iter().map(|upstream| provider(upstream, now_ns)).collect()
 }
 
-fn provider(upstream: &Upstream) -> Value {
+fn provider(upstream: &Upstream, now_ns: u64) -> Value {
     let endpoint = &upstream.endpoint;
     let scheme = if endpoint.tls { "https" } else { "http" };
     let operations: Vec<Value> = upstream
@@ -54,27 +55,42 @@ fn provider(upstream: &Upstream) -> Value {
         "name": &*upstream.name,
         "base_url": base_url,
         "keys": upstream.credentials.iter().map(|key| &*key.name).collect::<Vec<_>>(),
+        "credentials": upstream.credentials.iter().map(|key| targets::credential(key, now_ns)).collect::<Vec<_>>(),
         "addresses": endpoint.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "operations": operations,
         "builtin": upstream.builtin,
     })
 }
 
-fn routes(config: &Config) -> Value {
+/// Each with the health of the targets that it names; a pattern's targets depend on what is asked for and are not in it.
+fn routes(config: &Config, snapshot: &Snapshot, now_ns: u64) -> Value {
+    let health = |route: &RouteConfig| -> Vec<Value> {
+        let named = |model: &At<String>| snapshot.targets().find(|target| *target.id == *model.value);
+        route.models().filter_map(named).map(|target| targets::target(target, now_ns)).collect()
+    };
     let route = |(name, route): (&At<String>, &RouteConfig)| {
         let targets: Vec<Value> =
             route.targets.iter().map(|target| json!({"model": target.model.value, "weight": target.weight})).collect();
-        let fallbacks: Vec<&str> = route.fallbacks.iter().map(|at| at.value.as_str()).collect();
-        json!({"name": name.value, "targets": targets, "fallbacks": fallbacks})
+        let fallbacks: Vec<&str> = route.fallbacks.iter().map(|fallback| fallback.model.value.as_str()).collect();
+        let strategy = route.strategy.clone().unwrap_or_default().to_string();
+        json!({"name": name.value, "strategy": strategy, "targets": targets, "fallbacks": fallbacks, "health": health(route)})
     };
     config.routes.iter().map(route).collect()
 }
 
-/// Virtual keys by name; the keys themselves are not even known here.
-fn keys(config: &Config) -> Value {
+/// Virtual keys by name, with the limits and budgets that they are held to; the keys themselves are not even known here.
+fn keys(view: &View) -> Value {
+    let (config, snapshot) = (view.served.load(), view.publisher.current());
     let key = |(name, key): (&At<String>, &VirtualKeyConfig)| {
         let models = key.models.as_ref().map(|models| models.iter().map(|at| at.value.as_str()).collect::<Vec<_>>());
-        json!({"name": name.value, "team": key.team.as_ref().map(|at| at.value.as_str()), "models": models})
+        let text = |at: &Option<At<String>>| at.as_ref().map(|at| at.value.clone());
+        let enabled = key.access.as_ref().and_then(|access| access.enabled.as_ref()).map(|at| at.value);
+        let (team, customer, profile) = (text(&key.team), text(&key.customer), text(&key.profile));
+        let principal = key.sha256().and_then(|sha256| snapshot.keys.by_sha256(&sha256.value));
+        let quotas = principal.map_or(&[][..], |principal| &principal.quotas);
+        let quotas: Vec<Value> = quotas.iter().map(|quota| quotas::show(quota, view.clock)).collect();
+        json!({"name": name.value, "team": team, "customer": customer, "profile": profile, "models": models, "enabled": enabled,
+            "quotas": quotas})
     };
     config.virtual_keys.iter().map(key).collect()
 }
@@ -83,18 +99,28 @@ fn keys(config: &Config) -> Value {
 fn models(config: &Config) -> Value {
     let builtin = std::iter::once(json!({"name": "ringway/echo", "kind": "builtin"}));
     let routes = config.routes.names().map(|name| json!({"name": name, "kind": "route"}));
+    let aliases = config.aliases.iter().map(|(name, model)| json!({"name": name.value, "kind": "alias", "model": model.value}));
     let listed = config.providers.iter().flat_map(|(provider, entry)| {
         entry.models.iter().map(move |model| json!({"name": format!("{}/{}", provider.value, model.name.value), "kind": "model"}))
     });
-    builtin.chain(routes).chain(listed).collect()
+    builtin.chain(routes).chain(aliases).chain(listed).collect()
 }
 
-/// The newest first.
+/// The newest first; with `?id=` the one of this id, which `x-ringway-explain` links to.
 fn records(view: &View, query: &str) -> Value {
-    let asked = query.split('&').find_map(|pair| pair.strip_prefix("limit=")).and_then(|limit| limit.parse().ok());
+    let parameter =
+        |name: &str| query.split('&').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value));
+    let asked = parameter("limit").and_then(|limit| limit.parse().ok());
+    let (wanted, mut id) = (parameter("id"), Vec::new());
     let mut lines = Vec::new();
     let mut line = Vec::new();
-    view.recent.newest(asked.unwrap_or(LIMIT_DEFAULT).min(RECENT_MAX), |record| {
+    let limit = asked.unwrap_or(if wanted.is_some() { RECENT_MAX } else { LIMIT_DEFAULT }).min(RECENT_MAX);
+    view.recent.newest(limit, |record| {
+        id.clear();
+        record::write_hex(&record.id, &mut id);
+        if wanted.is_some_and(|wanted| !wanted.as_bytes().eq_ignore_ascii_case(&id)) {
+            return;
+        }
         line.clear();
         record::write_json(record, &mut line);
         lines.extend(serde_json::from_slice::<Value>(&line).ok());

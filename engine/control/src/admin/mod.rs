@@ -7,6 +7,7 @@ mod auth;
 mod listener;
 mod page;
 mod scrape;
+mod targets;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -25,6 +26,7 @@ use serde_json::{Value, json};
 use crate::health::{Health, Phase};
 use crate::ledger::{meter, recent::Recent};
 use crate::publish::Publisher;
+use crate::reload::Clock;
 
 pub use self::auth::Token;
 pub use self::listener::{Listener, Peer};
@@ -45,6 +47,7 @@ pub struct View {
     /// Access-log lines that the sink did not take.
     pub log_dropped: Arc<AtomicU64>,
     pub started: Instant,
+    pub clock: Clock,
 }
 
 type Shared = Arc<View>;

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use metrics::Label;
 use ringway_policy::counters::ShardCounters;
 
-use super::View;
+use super::{View, targets};
 use crate::health::Phase;
 use crate::ledger::meter::Meter;
+use crate::quotas;
 
 type Read = fn(&ShardCounters) -> &AtomicU64;
 
@@ -19,13 +20,13 @@ const HELPS: &[(&str, &str)] = &[
     ("ringway_accepted_connections_total", "Client connections that were accepted"),
     ("ringway_refused_connections_total", "Client connections beyond the shard's bound"),
     ("ringway_upstream_connects_total", "Provider connections that were opened"),
+    ("ringway_charges_dropped_total", "Exchanges whose spend the full journal did not take: it ends with the process"),
     ("ringway_records_dropped_total", "Records that a full outbox dropped: missing in the access log and in these figures"),
     ("ringway_downstream_read_bytes_total", "Bytes from clients"),
     ("ringway_downstream_written_bytes_total", "Bytes to clients"),
     ("ringway_upstream_read_bytes_total", "Bytes from providers"),
     ("ringway_upstream_written_bytes_total", "Bytes to providers"),
     ("ringway_log_lines_dropped_total", "Access-log lines that the sink did not take"),
-    ("ringway_breaker_state", "1 for the state that a target's breaker is in"),
     ("ringway_build_info", "Version and driver"),
     ("ringway_ready_state", "1 while /readyz is true"),
     ("ringway_degraded_parts", "Parts that are out of order while traffic goes on"),
@@ -43,6 +44,7 @@ const SHARD_COUNTERS: &[(&str, Read)] = &[
     ("ringway_accepted_connections_total", |shard| &shard.accepted),
     ("ringway_refused_connections_total", |shard| &shard.refused_connections),
     ("ringway_upstream_connects_total", |shard| &shard.upstream_connects),
+    ("ringway_charges_dropped_total", |shard| &shard.charges_dropped),
     ("ringway_records_dropped_total", |shard| &shard.records_dropped),
     ("ringway_downstream_read_bytes_total", |shard| &shard.downstream_read_bytes),
     ("ringway_downstream_written_bytes_total", |shard| &shard.downstream_written_bytes),
@@ -54,6 +56,7 @@ const SHARD_COUNTERS: &[(&str, Read)] = &[
 pub(super) fn render(view: &View) -> String {
     let meter = view.meter.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     meter.describe(HELPS);
+    meter.describe(targets::HELPS);
     for (index, shard) in view.shards.iter().enumerate() {
         let labels = || vec![Label::new("shard", index.to_string())];
         for (name, read) in SHARD_GAUGES {
@@ -63,24 +66,11 @@ pub(super) fn render(view: &View) -> String {
             meter.counter(name, labels(), read(shard).load(Ordering::Relaxed));
         }
     }
-    breakers(view, &meter);
+    targets::scrape(&view.publisher.current(), &meter, (view.clock)().mono_ns);
+    meter.describe(quotas::HELPS);
+    quotas::scrape(&view.publisher, view.clock, &meter);
     process(view, &meter);
     meter.render()
-}
-
-/// One gauge per target and state, so that a state that was left reads 0.
-fn breakers(view: &View, meter: &Meter) {
-    for target in view.publisher.current().targets() {
-        let now = target.breaker.state();
-        for state in ["closed", "open", "half-open"] {
-            // Models that the file does not name share targets, and healthy ones are not worth a line each.
-            if target.id.contains("/*") && now == "closed" {
-                continue;
-            }
-            let labels = vec![Label::new("target", target.id.to_string()), Label::from_static_parts("state", state)];
-            meter.gauge("ringway_breaker_state", labels, f64::from(u8::from(now == state)));
-        }
-    }
 }
 
 fn process(view: &View, meter: &Meter) {

@@ -33,9 +33,13 @@ const TIMES: [(&str, &str, &[f64]); 3] = [
 const COUNTERS: &[(&str, &str)] = &[
     ("ringway_requests_total", "Exchanges that ended"),
     ("ringway_tokens_total", "Tokens by kind; input holds the cached ones, output the reasoning ones"),
+    ("ringway_cost_nano_usd_total", "What exchanges cost, all their attempts together, in billionths of a dollar; by who answered"),
+    ("ringway_unpriced_requests_total", "Exchanges whose price is not known"),
     ("ringway_attempts_total", "Tries on a target"),
     ("ringway_retries_total", "Tries on a target that had just failed"),
     ("ringway_fallbacks_total", "Tries on a target because another had failed"),
+    ("ringway_hedges_total", "Tries on a target while another one was under way"),
+    ("ringway_mirrors_total", "Copies of requests that were sent to a shadow target"),
     ("ringway_rescued_requests_total", "Streams that broke and were continued by another attempt"),
     ("ringway_losses_total", "Parts of requests that a target's dialect could not carry"),
     ("ringway_request_bytes_total", "Body bytes that clients sent"),
@@ -74,6 +78,8 @@ struct Series {
     requests: Counter,
     /// Registered with the first token of the kind.
     tokens: [Option<Counter>; TOKENS.len()],
+    cost: Option<Counter>,
+    unpriced: Option<Counter>,
     /// Index into `Meter::times`.
     times: usize,
 }
@@ -120,6 +126,10 @@ impl Default for Meter {
 impl Meter {
     /// Adds one exchange.
     pub fn observe(&mut self, record: &Record) {
+        if record.mirror_of.is_some() {
+            // No client waited for it: it is in no figure of what clients saw.
+            return record.attempts.iter().for_each(|attempt| self.count_attempt("ringway_mirrors_total", attempt));
+        }
         let labels = Labels {
             operation: record.operation.name(),
             dialect: record.dialect.map_or(NONE, |dialect| dialect.row().name),
@@ -134,6 +144,8 @@ impl Meter {
             std::collections::hash_map::Entry::Vacant(entry) => entry.insert(Series {
                 requests: register_counter(&self.recorder, "ringway_requests_total", labels.requests()),
                 tokens: Default::default(),
+                cost: None,
+                unpriced: None,
                 times: times_index(&mut self.times, &labels),
             }),
         };
@@ -145,6 +157,13 @@ impl Meter {
                     .get_or_insert_with(|| register_counter(&self.recorder, "ringway_tokens_total", labels.tokens(kind)))
                     .increment(count);
             }
+        }
+        let recorder = &self.recorder;
+        let answered = |name| register_counter(recorder, name, labels.answered());
+        match record.cost {
+            Some(cost) if cost.0 > 0 => series.cost.get_or_insert_with(|| answered("ringway_cost_nano_usd_total")).increment(cost.0),
+            Some(_) => {}
+            None => series.unpriced.get_or_insert_with(|| answered("ringway_unpriced_requests_total")).increment(1),
         }
         if let Some(times) = self.times.get_mut(series.times) {
             let values_ns = [record.total_ns, record.first_byte_ns, record.overhead_ns];
@@ -169,7 +188,12 @@ impl Meter {
             self.count_attempt("ringway_attempts_total", attempt);
             if let Some(previous) = previous {
                 let is_same = previous.provider == attempt.provider && previous.model == attempt.model;
-                self.count_attempt(if is_same { "ringway_retries_total" } else { "ringway_fallbacks_total" }, attempt);
+                let name = match (previous.overtaken, is_same) {
+                    (true, _) => "ringway_hedges_total",
+                    (false, true) => "ringway_retries_total",
+                    (false, false) => "ringway_fallbacks_total",
+                };
+                self.count_attempt(name, attempt);
             }
             previous = Some(attempt);
         }
@@ -249,6 +273,10 @@ impl Labels<'_> {
             Label::from_static_parts("status", self.status),
             Label::from_static_parts("fault", self.fault),
         ]
+    }
+
+    fn answered(&self) -> Vec<Label> {
+        vec![Label::new("provider", self.provider.to_owned()), Label::new("model", self.model.to_owned())]
     }
 
     fn tokens(&self, kind: &'static str) -> Vec<Label> {
@@ -331,6 +359,10 @@ mod tests {
             fault,
             total_ns: 1,
             usage: Usage::default(),
+            delivered: None,
+            cost: None,
+            times: Default::default(),
+            overtaken: false,
         };
         let attempts = vec![attempt("a", Some(Kind::UpstreamReset)), attempt("a", Some(Kind::UpstreamReset)), attempt("b", None)];
         let mut meter = Meter::default();

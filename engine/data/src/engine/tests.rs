@@ -24,7 +24,9 @@ fn setup(threads: usize, driver: Driver) -> Setup {
         tls: None,
         trusted: Arc::default(),
         proxy_protocol: false,
+        spend: Vec::new(),
         purge: || {},
+        ask: || {},
     }
 }
 

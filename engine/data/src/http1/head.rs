@@ -1,8 +1,8 @@
 //! Request and response heads: bytes → spans, or a refusal.
 //!
-//! Cost of a head of up to 24 fields: no allocation, no copy. httparse (vectorised) reads each byte once; the
-//! checks behind it look at field names by length, at the few values that frame a message, and at the two bytes in front
-//! of each name. A head that is not whole yet is read again from its start when more comes, at most `bytes_max` long.
+//! Cost of a head: one allocation for the spans of its fields (in place they would be copied with each move of the head, which
+//! costs ten times as much), no copy. httparse (vectorised) reads each byte once; the checks behind it look at field names by
+//! length, at the few values that frame a message, and at the two bytes in front of each name. A head that is not whole yet is read again from its start when more comes, at most `bytes_max` long.
 //!
 //! Requests: errors that httparse sees are reported where they stand, everything else when the head is whole; so the verdict
 //! does not depend on how the bytes were cut. One empty line (CRLF) in front of a request is skipped (RFC 9112 §2.2:
@@ -11,9 +11,7 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use smallvec::SmallVec;
-
-use super::target;
+use super::{target, write};
 
 /// How a body is delimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +54,9 @@ pub struct ResponseHead {
 /// Header fields in their order.
 #[derive(Clone, Debug, Default)]
 pub struct Fields {
-    pub list: SmallVec<[Field; 24]>,
+    pub list: Vec<Field>,
+    /// Bit N: a field has a name of N bytes (the last bit: of 31 or more). Most names that are asked for are not there.
+    lengths: u32,
 }
 
 /// One header field, by spans.
@@ -70,11 +70,41 @@ pub struct Field {
 
 impl Fields {
     /// The value of the first field of this name, compared without case.
+    #[inline]
     pub fn get<'a>(&self, bytes: &'a [u8], name: &str) -> Option<&'a [u8]> {
+        if self.lengths & length_bit(name.len()) == 0 {
+            return None;
+        }
+        self.find(bytes, name)
+    }
+
+    fn find<'a>(&self, bytes: &'a [u8], name: &str) -> Option<&'a [u8]> {
         self.list.iter().find_map(|field| {
             let field_name = &bytes[field.name.0 as usize..field.name.1 as usize];
             field_name.eq_ignore_ascii_case(name.as_bytes()).then(|| &bytes[field.value.0 as usize..field.value.1 as usize])
         })
+    }
+
+    /// Appends the lines of the end-to-end fields that `goes_along` takes by their names. A line goes as it was written, together
+    /// with its neighbours, where it is written as we write it.
+    pub(crate) fn forward(&self, bytes: &[u8], out: &mut Vec<u8>, goes_along: impl Fn(&[u8]) -> bool) {
+        let mut run = 0..0;
+        for field in &self.list {
+            let name = &bytes[field.name.0 as usize..field.name.1 as usize];
+            if field.hop || !goes_along(name) {
+                continue;
+            }
+            let line = field.name.0 as usize..field.value.1 as usize + 2;
+            if !is_plain(field, bytes) {
+                out.extend_from_slice(&bytes[std::mem::take(&mut run)]);
+                write::line(out, name, &bytes[field.value.0 as usize..field.value.1 as usize]);
+            } else if run.end == line.start {
+                run.end = line.end;
+            } else {
+                out.extend_from_slice(&bytes[std::mem::replace(&mut run, line)]);
+            }
+        }
+        out.extend_from_slice(&bytes[run]);
     }
 
     /// Names and values in their order, with the hop-by-hop mark.
@@ -83,6 +113,16 @@ impl Fields {
             (&bytes[field.name.0 as usize..field.name.1 as usize], &bytes[field.value.0 as usize..field.value.1 as usize], field.hop)
         })
     }
+}
+
+/// `NAME: VALUE` and a line end, with no other white space.
+fn is_plain(field: &Field, bytes: &[u8]) -> bool {
+    let (name_end, value, value_end) = (field.name.1 as usize, field.value.0 as usize, field.value.1 as usize);
+    value == name_end + 2 && bytes.get(name_end..value) == Some(b": ") && bytes.get(value_end..value_end + 2) == Some(b"\r\n")
+}
+
+fn length_bit(len: usize) -> u32 {
+    1 << len.min(31)
 }
 
 /// Why a head is refused. After it no byte of the connection is parsed.
@@ -377,17 +417,19 @@ fn is_named(name: &[u8], lower: &[u8]) -> bool {
 /// Spans of all fields, and what they say together.
 fn scan<'a>(view: &'a [u8], headers: &[httparse::Header<'a>], side: Side) -> Result<(Fields, Found<'a>), Refusal> {
     let mut found = Found::default();
-    let mut list = SmallVec::with_capacity(headers.len());
+    let mut list = Vec::with_capacity(headers.len());
+    let mut lengths = 0;
     for header in headers {
         let name = classify(header.name.as_bytes());
         note(&mut found, name, header.value, side)?;
+        lengths |= length_bit(header.name.len());
         list.push(Field {
             name: span(view, header.name.as_bytes()),
             value: span(view, header.value),
             hop: matches!(name, Name::Hop | Name::Connection | Name::TransferEncoding) || name == Name::Expect && side == Side::Request,
         });
     }
-    let mut fields = Fields { list };
+    let mut fields = Fields { list, lengths };
     if found.connection {
         apply_connection(view, &mut fields, &mut found)?;
     }

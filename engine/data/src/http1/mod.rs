@@ -4,5 +4,6 @@
 
 pub mod chunked;
 pub mod head;
+pub(crate) mod names;
 mod target;
 pub mod write;

@@ -17,8 +17,15 @@ pub fn request_line(out: &mut Vec<u8>, method: &str, target: &[&[u8]]) {
 }
 
 /// Appends `NAME: VALUE` and a line end. The caller vouches that neither holds a control byte.
+#[inline]
 pub fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    out.extend_from_slice(name.as_bytes());
+    line(out, name.as_bytes(), value);
+}
+
+/// `field`, with a name that is bytes.
+#[inline]
+pub(super) fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(name);
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");

@@ -290,7 +290,7 @@ fn chunks(bytes: &[u8]) -> (Vec<u8>, Option<usize>) {
     (body, None)
 }
 
-const ROUTES: [&str; 9] = ["a", "b", "c", "d", "solo-chat", "solo-messages", "rescue-chat", "rescue-messages", "resume"];
+const ROUTES: [&str; 10] = ["a", "b", "c", "d", "solo-chat", "solo-messages", "rescue-chat", "rescue-messages", "resume", "hedged"];
 
 /// Draws what a client does.
 pub(super) fn draw(scene: &Scene, client: usize) -> Plan {

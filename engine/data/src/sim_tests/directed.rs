@@ -140,3 +140,89 @@ fn a_dribbling_upstream_is_cut_at_the_total_time() {
         assert!(record.total_ns.abs_diff(super::TOTAL_NS) <= super::SLACK_NS, "{} ms", record.total_ns / 1_000_000);
     });
 }
+
+/// Plays one request on `route` whose providers do what `script` says, in the order in which they are asked.
+async fn hedged(sim: &Sim, form: Form, script: &[Behaviour]) -> (Rc<Scene>, Saw, Record) {
+    let scene = scene(sim, script.iter().copied());
+    let saw = play(&scene, plan(vec![ask(&wire::marker(0, 0, 40), "hedged", form)])).await;
+    let record = records(&scene).remove(0);
+    (scene, saw, record)
+}
+
+#[test]
+fn a_late_first_byte_is_hedged_and_the_loser_is_cancelled_at_once() {
+    for (seed, form) in [(10, Form::Stream), (11, Form::Whole), (12, Form::Stream)] {
+        sim::run(seed, move |sim| async move {
+            let late = if seed == 12 { Behaviour::HeadThenSilent } else { Behaviour::Silent };
+            let (scene, saw, record) = hedged(&sim, form, &[late, Behaviour::Good]).await;
+            assert!(saw.answers[0].complete && saw.answers[0].status == 200);
+            assert!(record.total_ns < 1_000_000_000, "{} ms", record.total_ns / 1_000_000);
+            let attempts: Vec<_> = record.attempts.iter().map(|attempt| (&*attempt.provider, attempt.overtaken, attempt.fault)).collect();
+            assert_eq!(attempts, [("alpha", true, None), ("beta", false, None)]);
+            assert!(record.attempts[0].usage.input > 0, "what is cancelled is billed all the same");
+            assert_eq!((record.provider.as_deref(), record.attempts[1].status), (Some("beta"), 200));
+            sim.sleep(Duration::from_secs(1)).await;
+            let log = scene.log.borrow();
+            let (closed_ns, asked_ns) = (log[0].closed_ns.expect("the loser is closed"), log[1].begun_ns);
+            assert!(closed_ns < asked_ns + super::CANCEL_NS, "{} ms after the winner was asked", (closed_ns - asked_ns) / 1_000_000);
+        });
+    }
+}
+
+#[test]
+fn an_answer_in_time_is_not_hedged() {
+    sim::run(13, |sim| async move {
+        let (scene, saw, record) = hedged(&sim, Form::Stream, &[Behaviour::Good, Behaviour::Good]).await;
+        assert!(saw.answers[0].complete);
+        assert_eq!((record.attempts.len(), scene.log.borrow().len()), (1, 1));
+    });
+}
+
+#[test]
+fn a_hedge_that_fails_leaves_the_first_its_time_and_the_next_target_its_turn() {
+    sim::run(14, |sim| async move {
+        let (scene, saw, record) = hedged(&sim, Form::Whole, &[Behaviour::Silent, Behaviour::Status(500), Behaviour::Good]).await;
+        assert!(saw.answers[0].complete && saw.answers[0].status == 200, "{:?}", record);
+        let places: Vec<_> = scene.log.borrow().iter().map(|served| served.place.name).collect();
+        assert_eq!(places[..2], ["alpha", "beta"]);
+        let faults: Vec<_> = record.attempts.iter().map(|attempt| (&*attempt.provider, attempt.fault)).collect();
+        assert_eq!(faults[..2], [("alpha", Some(Kind::UpstreamTimeout)), ("beta", Some(Kind::UpstreamError))]);
+        assert!(record.total_ns >= super::FIRST_BYTE_NS, "the first had all of its time");
+    });
+}
+
+#[test]
+fn hedges_stay_within_their_share_of_the_requests() {
+    sim::run(15, |sim| async move {
+        let scene = scene(&sim, []);
+        let mut hedge_count = 0;
+        for index in 0..8 {
+            // Whoever is asked first is silent; whoever is asked then is good.
+            scene.script.borrow_mut().extend([Behaviour::Silent, Behaviour::Good]);
+            let saw = play(&scene, plan(vec![ask(&wire::marker(index, 0, 5), "hedged-rarely", Form::Whole)])).await;
+            assert!(saw.answers[0].complete);
+            let record = &records(&scene)[0];
+            hedge_count += record.attempts.iter().filter(|attempt| attempt.overtaken).count();
+        }
+        assert_eq!(hedge_count, 2, "a quarter of eight");
+    });
+}
+
+#[test]
+fn a_client_that_leaves_a_race_closes_both_upstreams() {
+    sim::run(16, |sim| async move {
+        let scene = scene(&sim, [Behaviour::Silent, Behaviour::Silent]);
+        let mut asks = plan(vec![ask(&wire::marker(0, 0, 5), "hedged", Form::Whole)]);
+        asks.leave = Leave::After(Duration::from_millis(800));
+        let saw = play(&scene, asks).await;
+        sim.sleep(Duration::from_secs(1)).await;
+        let left_ns = saw.left_ns.expect("it left");
+        let log = scene.log.borrow();
+        assert_eq!(log.len(), 2);
+        for served in log.iter() {
+            assert!(served.closed_ns.is_some_and(|closed_ns| closed_ns <= left_ns + super::CANCEL_NS), "{served:?}");
+        }
+        let record = &records(&scene)[0];
+        assert_eq!((record.fault, record.attempts.len()), (Some(Kind::ClientGone), 2));
+    });
+}

@@ -5,6 +5,7 @@
 
 mod check;
 mod client;
+mod counting;
 mod directed;
 mod upstream;
 mod wire;
@@ -62,6 +63,8 @@ routes:
   solo-messages: {targets: [gamma/m], timeouts: *t, breaker: off}
   rescue-chat: {targets: [alpha/m], fallbacks: [beta/m, gamma/m], timeouts: *t, rescue: restart, breaker: off}
   rescue-messages: {targets: [gamma/m], fallbacks: [alpha/m], timeouts: *t, rescue: restart, breaker: off}
+  hedged: {targets: [alpha/m], fallbacks: [beta/m, gamma/m], timeouts: *t, breaker: off, hedge: {after: 300ms, cost_share: 100%}}
+  hedged-rarely: {targets: [alpha/m], fallbacks: [beta/m], timeouts: *t, breaker: off, hedge: {after: 300ms, cost_share: 25%}}
   resume: {targets: [gamma/m], fallbacks: [delta/m], timeouts: *t, rescue: resume, breaker: off}
 "#;
 

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use super::super::answer::CHOICES_MAX;
+use super::super::answer::{CHOICES_MAX, is_web_citation};
 use super::super::{AUDIO, CHOICE, CHUNK, CUSTOM, DELTA, LEGACY, ME, read_finish, usage};
 use crate::dialect::StreamDecoder;
 use crate::dialect::openai::{error, extra};
@@ -31,6 +31,8 @@ struct State {
     /// Top-level private members that were told already.
     known: Extra,
     choices: Vec<Choice>,
+    /// A source on the web was cited.
+    searched: bool,
     /// Nothing that comes now counts: the stream ended or broke.
     over: bool,
 }
@@ -130,12 +132,18 @@ impl State {
             let (id, model) = (id.into_owned(), model.into_owned());
             events.push(Event::Start { id, model, created, extra: self.known.clone() });
         }
+        let begin = events.len();
+        let mut inner_usage = None;
         for node in choices {
-            let choice = node.into_object().ok_or_else(|| malformed("a choice is not an object"))?;
+            let mut choice = node.into_object().ok_or_else(|| malformed("a choice is not an object"))?;
+            // Moonshot's streams.
+            inner_usage = choice.take_object("usage").or(inner_usage);
             self.choice(choice, &mut news, events)?;
         }
-        if let Some(usage) = usage {
-            let (usage, mut extra) = usage::decode(usage);
+        self.searched |= events.iter().skip(begin).any(is_web_citation);
+        if let Some(usage) = usage.or(inner_usage) {
+            let (mut usage, mut extra) = usage::decode(usage);
+            usage.searches = usage.searches.max(u64::from(self.searched));
             if !news.is_empty() {
                 extra::put(&mut extra, ME, CHUNK, Value::Object(news));
             }

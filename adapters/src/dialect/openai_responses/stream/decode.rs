@@ -130,7 +130,7 @@ impl State {
         for open in std::mem::take(&mut self.open) {
             open.parts.iter().for_each(|part| close(part.block, Extra::default(), events));
         }
-        let mut ending = answer::end(&mut response, self.items.called);
+        let mut ending = answer::end(&mut response, &self.items);
         super::super::response::KNOWN.iter().for_each(|name| drop(response.take_any(name)));
         ["id", "model", "created_at"].iter().for_each(|name| drop(response.take_any(name)));
         if let Some(Event::Finish { extra, .. }) = ending.first_mut() {
@@ -214,6 +214,7 @@ impl State {
                 }
             }
             Kinds::Private => {
+                self.items.bill(&item);
                 let private = extra::one(ME, ITEM, Value::Object(item.into_map()));
                 open.parts.iter().for_each(|part| close(part.block, private.clone(), events));
             }

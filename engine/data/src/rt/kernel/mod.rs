@@ -17,6 +17,8 @@ use std::io;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use ringway_policy::lease::Now;
+
 use super::{Address, Rt};
 
 pub use driver::{Driver, Kind, choose, run};
@@ -60,7 +62,7 @@ impl Rt for Monoio {
     }
 
     fn unix_ms(&self) -> u64 {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+        unix_ms()
     }
 
     fn random(&self) -> u64 {
@@ -84,11 +86,21 @@ impl Rt for Monoio {
 }
 
 /// CLOCK_MONOTONIC: the same for every thread, so that breakers may compare what two shards saw.
-fn now_ns() -> u64 {
+/// The clock of all shards: monotonic, the same in every thread.
+pub fn now_ns() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is a valid timespec for the call's duration; CLOCK_MONOTONIC exists on every Linux.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+/// Both clocks.
+pub(crate) fn now() -> Now {
+    Now { mono_ns: now_ns(), unix_ms: unix_ms() }
 }
 
 fn seed() -> u64 {

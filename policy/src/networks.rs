@@ -1,4 +1,4 @@
-//! Sets of IP networks in CIDR form: whom to believe about who the client is.
+//! Sets of IP networks in CIDR form: where a key may be used from, and whom to believe about who the client is.
 
 use std::net::IpAddr;
 use std::str::FromStr;

@@ -1,0 +1,268 @@
+//! Counting tokens where no provider did, with o200k, OpenAI's vocabulary of today.
+//!
+//! Against what providers reported in recorded traffic (tests/corpus): OpenAI's chat requests without tools 0.98 of the reported sum
+//! (a tenth of them below 0.89, a tenth above 1.08), with tools 1.01 (0.64, 1.28), with a schema 1.12 (1.01, 1.17); Anthropic's
+//! without tools 0.91 in the median, with tools 0.17, because it puts a prompt of its own before them. Of streamed answers text
+//! comes out as reported, calls of tools at about half: what frames them on the provider's side is not delivered.
+//!
+//! **Loading** is the control plane's: `warm` unpacks the vocabulary and is not for a thread that serves. It takes 105 to 145 ms,
+//! 42 MiB while it lasts, 21 MiB from then on (18 of them on the heap), and 1.2 MiB for each thread that counts. Until it is there,
+//! and for text beyond `COUNTED_BYTES_MAX`, four bytes are a token. 64 KiB take 1.6 ms as prose or code, 7 to 10 ms (on a busy
+//! machine 40) as one run of letters.
+//!
+//! **The count of a text** is the sum over its pieces. A piece ends where a run without white space, or of nothing but white space,
+//! has `RUN_BYTES_MAX` bytes: the merge within one run is more than linear.
+//!
+//! **The count of a request** is `PROMPT_TOKENS`, `TURN_TOKENS` for every object with a `role`, and its texts, one by one: strings in
+//! `messages`, `input`, `system`, `instructions`, `prompt`, `query` and `documents` at any depth, but for those that are marks
+//! (`MARKS`) or media; arguments that are objects, lists of tools and the schema of the answer, as JSON writes them; numbers in a
+//! list, which are tokens already. Images, audio and files are not counted: their price depends on what only the provider sees.
+
+use std::borrow::Cow;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tiktoken::CoreBpe;
+
+use crate::json::scan::{Cursor, Malformed, Type, unescape};
+
+/// Bytes of one text or request that the vocabulary is applied to; the rest counts by its length.
+pub const COUNTED_BYTES_MAX: usize = 64 * 1024;
+
+/// Longest run without a break, bytes.
+pub const RUN_BYTES_MAX: usize = 1024;
+
+/// Bytes of a token where nothing better is known.
+pub const TOKEN_BYTES: u64 = 4;
+
+/// What a turn costs beside its texts, and what opens the answer.
+// github.com/openai/openai-cookbook, examples/How_to_count_tokens_with_tiktoken.ipynb: three for a message and one for its role
+const TURN_TOKENS: u64 = 4;
+const PROMPT_TOKENS: u64 = 3;
+
+/// Deepest nesting that is looked into; what lies below counts by its length.
+const DEPTH_MAX: usize = 32;
+
+/// Members that hold no text of the prompt: marks, references and media.
+const MARKS: &[&[u8]] = &[
+    b"annotations",
+    b"audio",
+    b"cache_control",
+    b"call_id",
+    b"citations",
+    b"data",
+    b"detail",
+    b"encrypted_content",
+    b"file_data",
+    b"file_id",
+    b"file_url",
+    b"format",
+    b"id",
+    b"image_url",
+    b"input_audio",
+    b"logprobs",
+    b"media_type",
+    b"mime_type",
+    b"role",
+    b"signature",
+    b"status",
+    b"tool_call_id",
+    b"tool_use_id",
+    b"type",
+    b"url",
+];
+
+static VOCABULARY: OnceLock<Option<&'static CoreBpe>> = OnceLock::new();
+static WANTED: AtomicBool = AtomicBool::new(false);
+
+/// Loads the vocabulary, where it is not there yet. Takes long: never on a thread that serves.
+pub fn warm() {
+    VOCABULARY.get_or_init(|| tiktoken::get_encoding("o200k_base"));
+}
+
+/// Texts are counted with the vocabulary, not by length.
+pub fn is_warm() -> bool {
+    vocabulary().is_some()
+}
+
+/// Something was to be counted before the vocabulary was there. The control plane asks, and loads it.
+pub fn is_wanted() -> bool {
+    !is_warm() && WANTED.load(Ordering::Relaxed)
+}
+
+fn vocabulary() -> Option<&'static CoreBpe> {
+    VOCABULARY.get().copied().flatten()
+}
+
+/// The name of what counts now, for the record.
+pub fn counter() -> &'static str {
+    if is_warm() { "o200k" } else { "length" }
+}
+
+/// Tokens of `bytes` bytes of text by their length alone.
+pub fn by_length(bytes: u64) -> u64 {
+    bytes.div_ceil(TOKEN_BYTES)
+}
+
+/// Tokens of a text.
+pub fn count(text: &str) -> u64 {
+    let mut count = Count::begin();
+    count.text(text);
+    count.end()
+}
+
+/// Input tokens of a request's body, of any dialect; broken JSON is counted as far as it goes.
+pub fn count_request(body: &[u8]) -> u64 {
+    let mut count = Count::begin();
+    count.tokens = PROMPT_TOKENS;
+    let _ = Cursor::new(body).object(|key, value| match key {
+        b"messages" | b"input" | b"system" | b"instructions" | b"prompt" | b"query" | b"documents" => count.value(value, 0),
+        b"tools" | b"functions" => count.json(value),
+        b"response_format" | b"output_format" | b"text" | b"output_config" => count.schema(value),
+        _ => Ok(()),
+    });
+    count.end()
+}
+
+/// Unicode characters of the `input` of a request whose text is billed by length.
+pub fn count_characters(body: &[u8]) -> u64 {
+    let mut characters = 0;
+    let _ = Cursor::new(body).object(|key, value| {
+        if key == b"input" {
+            characters = value.raw_string()?.map_or(0, |raw| decoded(raw).chars().count() as u64);
+        }
+        Ok(())
+    });
+    characters
+}
+
+struct Count {
+    vocabulary: Option<&'static CoreBpe>,
+    tokens: u64,
+    /// What the vocabulary may still be applied to.
+    left_bytes: usize,
+    /// What is counted by its length.
+    plain_bytes: u64,
+}
+
+impl Count {
+    fn begin() -> Count {
+        let vocabulary = vocabulary();
+        if vocabulary.is_none() && !WANTED.load(Ordering::Relaxed) {
+            WANTED.store(true, Ordering::Relaxed);
+        }
+        Count { vocabulary, tokens: 0, left_bytes: COUNTED_BYTES_MAX, plain_bytes: 0 }
+    }
+
+    fn end(self) -> u64 {
+        self.tokens.saturating_add(by_length(self.plain_bytes))
+    }
+
+    fn text(&mut self, text: &str) {
+        let Some(vocabulary) = self.vocabulary else {
+            self.plain_bytes += text.len() as u64;
+            return;
+        };
+        let (counted, rest) = text.split_at(text.floor_char_boundary(self.left_bytes));
+        self.left_bytes -= counted.len();
+        self.plain_bytes += rest.len() as u64;
+        self.tokens += pieces(counted).map(|piece| vocabulary.count(piece) as u64).sum::<u64>();
+    }
+
+    /// The texts of the value ahead.
+    fn value(&mut self, value: &mut Cursor<'_>, depth: usize) -> Result<(), Malformed> {
+        if depth > DEPTH_MAX {
+            self.plain_bytes += value.raw()?.len() as u64;
+            return Ok(());
+        }
+        match value.peek_type()? {
+            Type::String => {
+                let raw = value.raw_string()?.unwrap_or_default();
+                self.text(&decoded(raw));
+                Ok(())
+            }
+            Type::Array => value.array(|element| match element.peek_type()? {
+                Type::Number => {
+                    self.tokens += 1;
+                    element.skip().map(drop)
+                }
+                _ => self.value(element, depth + 1),
+            }),
+            Type::Object => value.object(|key, value| self.member(key, value, depth + 1)),
+            _ => value.skip().map(drop),
+        }
+    }
+
+    fn member(&mut self, key: &[u8], value: &mut Cursor<'_>, depth: usize) -> Result<(), Malformed> {
+        match (key, value.peek_type()?) {
+            (b"role", _) => {
+                self.tokens += TURN_TOKENS;
+                Ok(())
+            }
+            (b"input" | b"arguments", Type::Object) => self.json(value),
+            (b"source", Type::Object) => self.source(value, depth),
+            (key, Type::Number) | (key, _) if MARKS.contains(&key) => Ok(()),
+            (_, Type::Number) => Ok(()),
+            _ => self.value(value, depth),
+        }
+    }
+
+    /// A document's source: text stands where other kinds have media.
+    fn source(&mut self, value: &mut Cursor<'_>, depth: usize) -> Result<(), Malformed> {
+        let mut is_text = false;
+        value.clone().object(|key, value| {
+            is_text |= key == b"type" && value.raw_string()? == Some(b"text");
+            Ok(())
+        })?;
+        value.object(|key, value| match key {
+            b"data" if is_text => self.value(value, depth),
+            b"content" => self.value(value, depth),
+            _ => Ok(()),
+        })
+    }
+
+    /// The form of the answer that the value ahead asks for: a schema stands in the prompt, too.
+    fn schema(&mut self, format: &mut Cursor<'_>) -> Result<(), Malformed> {
+        format.object(|key, value| match key {
+            b"json_schema" | b"schema" => self.json(value),
+            b"format" => value.object(|key, value| if key == b"schema" { self.json(value) } else { Ok(()) }),
+            _ => Ok(()),
+        })
+    }
+
+    /// The value ahead as it is written.
+    fn json(&mut self, value: &mut Cursor<'_>) -> Result<(), Malformed> {
+        self.text(&String::from_utf8_lossy(value.raw()?));
+        Ok(())
+    }
+}
+
+fn decoded(raw: &[u8]) -> Cow<'_, str> {
+    unescape(raw).unwrap_or_else(|| String::from_utf8_lossy(raw))
+}
+
+/// The text, cut where a run has `RUN_BYTES_MAX` bytes.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let (piece, tail) = rest.split_at(piece_len(rest));
+        rest = tail;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+fn piece_len(text: &str) -> usize {
+    let (mut run_at, mut is_space) = (0, false);
+    for (at, byte) in text.bytes().enumerate() {
+        if byte.is_ascii_whitespace() != is_space {
+            (run_at, is_space) = (at, !is_space);
+        }
+        if at - run_at >= RUN_BYTES_MAX {
+            return text.floor_char_boundary(at);
+        }
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests;

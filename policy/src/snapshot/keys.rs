@@ -1,0 +1,149 @@
+//! Virtual keys of the configuration → the table of the snapshot.
+
+use std::sync::Arc;
+
+use ahash::AHashMap;
+
+use super::{Credential, Snapshot};
+use crate::config::{self, At, Config, ProfileConfig, VirtualKeyConfig};
+use crate::key::{Access, KeyTable, Permits, Principal};
+use crate::pattern::Pattern;
+use crate::quota;
+
+/// Makes the table. `snapshot` knows the providers already; what credentials went through lives on from `previous`.
+pub(super) fn compile(config: &Config, snapshot: &Snapshot, previous: Option<&Snapshot>, quotas: &mut quota::Compiler<'_>) -> KeyTable {
+    let (teams, profiles) = (config.teams.by_name(), config.profiles.by_name());
+    let mut names = Names::default();
+    let mut shared = Shared { snapshot, previous, latest: None };
+    let entries = config.virtual_keys.iter().flat_map(|(name, key)| {
+        let team = key.team.as_ref().map(|team| team.value.as_str());
+        let of_team = team.and_then(|team| teams.get(team)?.customer.as_ref());
+        let customer = key.customer.as_ref().or(of_team).map(|customer| customer.value.as_str());
+        let profile = key.profile.as_ref().and_then(|profile| profiles.get(profile.value.as_str()).copied());
+        let expires = key.access.as_ref().and_then(|access| access.expires.as_ref());
+        let expires = expires.or_else(|| profile?.access.expires.as_ref());
+        let principal = Arc::new(Principal {
+            key: name.value.as_str().into(),
+            team: team.map(|team| names.share(team)),
+            customer: customer.map(|customer| names.share(customer)),
+            expires_ms: expires.map_or(u64::MAX, |at| at.value),
+            access: shared.access(key, profile),
+            quotas: quotas.of_key(&name.value, &key.limits, &key.budgets, profile, team, customer),
+        });
+        key.digests().map(move |(sha256, until_ms)| (sha256.value, principal.clone(), until_ms))
+    });
+    KeyTable::new(entries)
+}
+
+/// Names of teams and customers, each kept once.
+#[derive(Default)]
+struct Names<'c>(AHashMap<&'c str, Arc<str>>);
+
+impl<'c> Names<'c> {
+    fn share(&mut self, name: &'c str) -> Arc<str> {
+        self.0.entry(name).or_insert_with(|| name.into()).clone()
+    }
+}
+
+/// What the key before was given: keys of one kind stand together in a file, and share it.
+struct Shared<'c> {
+    snapshot: &'c Snapshot,
+    previous: Option<&'c Snapshot>,
+    latest: Option<(&'c VirtualKeyConfig, Arc<Access>)>,
+}
+
+impl<'c> Shared<'c> {
+    fn access(&mut self, key: &'c VirtualKeyConfig, profile: Option<&'c ProfileConfig>) -> Arc<Access> {
+        if let Some((before, access)) = &self.latest
+            && says_the_same(before, key)
+        {
+            return access.clone();
+        }
+        let access = Arc::new(self.compile(key, profile));
+        self.latest = Some((key, access.clone()));
+        access
+    }
+
+    fn compile(&self, key: &VirtualKeyConfig, profile: Option<&ProfileConfig>) -> Access {
+        let own = key.access.as_deref();
+        let inherited = profile.map(|profile| &profile.access);
+        let models = key.models.as_ref().or_else(|| profile?.models.as_ref());
+        Access {
+            enabled: chosen(own, inherited, |access| access.enabled.as_ref()).is_none_or(|enabled| enabled.value),
+            models: permits(models, chosen(own, inherited, |access| access.deny_models.as_ref())),
+            providers: permits(
+                chosen(own, inherited, |access| access.providers.as_ref()),
+                chosen(own, inherited, |access| access.deny_providers.as_ref()),
+            ),
+            networks: chosen(own, inherited, |access| access.networks.as_ref()).map(|networks| networks.value.clone()),
+            tags: tags(own, inherited),
+            credentials: self.credentials(key, own, inherited),
+        }
+    }
+
+    fn credentials(
+        &self,
+        key: &VirtualKeyConfig,
+        own: Option<&config::Access>,
+        inherited: Option<&config::Access>,
+    ) -> Box<[(usize, Credential)]> {
+        let mut credentials: Vec<(usize, Credential)> = Vec::new();
+        for (provider, value) in [own, inherited].into_iter().flatten().flat_map(|access| &access.credentials) {
+            let Some(index) = self.snapshot.provider_index(&provider.value) else { continue };
+            if credentials.iter().any(|(other, _)| *other == index) {
+                continue;
+            }
+            let mut credential = Credential::new(OWN, &value.value, 1, &self.snapshot.providers[index].provider.auth);
+            if let Some(before) = self.before(key, &provider.value).filter(|before| before.value == credential.value) {
+                credential.state = before.state.clone();
+            }
+            credentials.push((index, credential));
+        }
+        credentials.into()
+    }
+
+    /// The credential that the key brought to the provider before.
+    fn before(&self, key: &VirtualKeyConfig, provider: &str) -> Option<&Credential> {
+        let previous = self.previous?;
+        previous.keys.by_sha256(&key.sha256()?.value)?.credential(previous.provider_index(provider)?)
+    }
+}
+
+/// The name of a credential that a virtual key brings along.
+const OWN: &str = "virtual-key";
+
+/// Whether two keys are given the same; wrong on the safe side.
+fn says_the_same(one: &VirtualKeyConfig, other: &VirtualKeyConfig) -> bool {
+    let same_profile = one.profile.as_ref().map(|at| &at.value) == other.profile.as_ref().map(|at| &at.value);
+    let same_models = match (&one.models, &other.models) {
+        (None, None) => true,
+        (Some(one), Some(other)) => one.iter().map(|at| &at.value).eq(other.iter().map(|at| &at.value)),
+        _ => false,
+    };
+    same_profile && same_models && one.access.is_none() && other.access.is_none()
+}
+
+/// The key's own value, else the profile's.
+fn chosen<'a, T>(
+    own: Option<&'a config::Access>,
+    inherited: Option<&'a config::Access>,
+    field: impl Fn(&'a config::Access) -> Option<&'a T>,
+) -> Option<&'a T> {
+    own.and_then(&field).or_else(|| inherited.and_then(&field))
+}
+
+fn permits(allow: Option<&Vec<At<String>>>, deny: Option<&Vec<At<String>>>) -> Permits {
+    let patterns = |texts: &Vec<At<String>>| texts.iter().map(|text| Pattern::new(&text.value)).collect();
+    Permits { allow: allow.map(patterns), deny: deny.map(patterns).unwrap_or_default() }
+}
+
+/// The key's own tags, then those of the profile that it does not have.
+fn tags(own: Option<&config::Access>, inherited: Option<&config::Access>) -> Box<[crate::tags::Tag]> {
+    let mut tags: Vec<crate::tags::Tag> = Vec::new();
+    for (name, value) in [own, inherited].into_iter().flatten().flat_map(|access| &access.tags) {
+        if tags.iter().all(|(other, _)| **other != *name.value) {
+            tags.push((name.value.as_str().into(), value.as_str().into()));
+        }
+    }
+    tags.into()
+}
