@@ -38,7 +38,9 @@ fn assert_never_upstream(gateway: &Gateway) {
 fn fallbacks_of_a_request_serve_every_api_on_every_other() {
     let gateway = gateway();
     for path in ["/v1/chat/completions", "/v1/messages"] {
-        for (model, fallback) in [("oa/fault-401", "claude/spare"), ("claude/fault-401", "oa/spare"), ("oa/fault-401", "oa/spare")] {
+        for (model, fallback) in
+            [("oa/fault-500-always", "claude/spare"), ("claude/fault-500-always", "oa/spare"), ("oa/fault-500-always", "oa/spare")]
+        {
             let fields = format!("{ALL}x-ringway-tags: team=a\r\nx-request-id: mine-1\r\n");
             let answer = post_with(gateway.ringway.address, path, &fields, &ask(model, fallback));
             assert_eq!(answer.status, 200, "{path} {model}: {}", answer.text());

@@ -43,9 +43,3 @@ fn an_open_listener_without_keys_is_refused() {
     let text = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
     assert!(text.contains("--allow-anonymous"), "{text}");
 }
-
-#[test]
-fn a_bound_that_is_not_enforced_is_told() {
-    let ringway = Ringway::start("virtual_keys: {a: {key: test-key-all-000001, limits: [{requests: 1, per: 1m}]}}");
-    assert_eq!(ringway.process.errors_with("does not enforce them").len(), 1);
-}

@@ -3,6 +3,8 @@
 //! `RINGWAY_BIN` and `LOADTEST_BIN` name the binaries (else those beside this test's own), `RINGWAY_TEST_DRIVER` the
 //! driver (else `auto`).
 
+mod cluster;
+mod conditions;
 mod disconnect;
 mod drain;
 mod driver;
@@ -10,9 +12,12 @@ mod extras;
 mod first;
 mod keys;
 mod limits;
+mod quotas;
 mod reload;
 mod rescue;
+mod routing;
 mod spread;
+mod tenants;
 mod translate;
 mod wall;
 

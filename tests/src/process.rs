@@ -165,12 +165,39 @@ impl Replay {
     }
 }
 
+/// A redis-server of its own, without anything on disk.
+pub struct Redis {
+    pub address: SocketAddr,
+    process: Process,
+}
+
+impl Redis {
+    pub fn start() -> Redis {
+        Redis::listen(SocketAddr::from(([127, 0, 0, 1], free_port())))
+    }
+
+    /// On this address, where the one before has ended.
+    pub fn listen(address: SocketAddr) -> Redis {
+        let mut command = Command::new("redis-server");
+        command.args(["--port", &address.port().to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+        let process = Process::start(&mut command);
+        wait_for(address);
+        Redis { address, process }
+    }
+
+    pub fn signal(&self, signal: i32) {
+        self.process.signal(signal);
+    }
+}
+
 /// A running gateway.
 pub struct Ringway {
     pub address: SocketAddr,
     pub admin: SocketAddr,
     pub process: Process,
     pub config: PathBuf,
+    /// Its spend, where the test names no directory of its own.
+    data: PathBuf,
 }
 
 impl Ringway {
@@ -192,12 +219,14 @@ impl Ringway {
         let admin = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let file = std::env::temp_dir().join(format!("ringway-e2e-{}-{}.yaml", std::process::id(), address.port()));
         std::fs::write(&file, config).expect("the temporary directory takes a file");
+        let data = file.with_extension("data");
+        command.env("RINGWAY_DATA_DIR", &data);
         command.args(["--listen", &address.to_string(), "--admin", &admin.to_string(), "--threads", "2"]);
         command.args(["--log-format", "json", "--admin-token", "test-admin-token-0001", "--config"]).arg(&file);
         let process = Process::start(command);
         wait_for(address);
         wait_for(admin);
-        Ringway { address, admin, process, config: file }
+        Ringway { address, admin, process, config: file, data }
     }
 
     /// The next record on its log, skipping other lines.
@@ -231,5 +260,6 @@ impl Ringway {
 impl Drop for Ringway {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.config);
+        let _ = std::fs::remove_dir_all(&self.data);
     }
 }
