@@ -13,7 +13,8 @@ fn main() {
         .map(|entry| entry.expect("adapters/providers can be read").path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
         .collect();
-    files.sort();
+    // By name alone: with its ending, `a-b` would stand before `a`.
+    files.sort_by_key(|path| path.file_stem().map(ToOwned::to_owned));
     let mut rows = String::from("&[\n");
     for path in files {
         let name = path.file_stem().and_then(|stem| stem.to_str()).expect("a provider's file name is plain");

@@ -75,6 +75,8 @@ const FIELDS: &[(&str, Read)] = &[
     ("functions", |needs, value| filled(needs, value, Has::TOOLS)),
     ("messages", messages),
     ("input", messages),
+    ("contents", messages),
+    ("generationConfig", generation_config),
     ("system", |needs, value| parts(needs, value, 0)),
     ("response_format", format),
     ("output_format", format),
@@ -90,13 +92,20 @@ const FIELDS: &[(&str, Read)] = &[
     }),
     ("reasoning_effort", |needs, value| effort(needs, value)),
     ("reasoning", |needs, value| value.object(|key, value| if key == b"effort" { effort(needs, value) } else { Ok(()) })),
-    ("thinking", |needs, value| {
-        value.object(|key, value| {
-            if key == b"type" && matches!(value.raw_string()?, Some(b"enabled" | b"adaptive")) {
-                needs.has = needs.has.with(Has::THINKING);
-            }
-            Ok(())
-        })
+    ("thinking", thinking),
+    ("toolConfig", |needs, value| value.object(|key, value| if key == b"tools" { filled(needs, value, Has::TOOLS) } else { Ok(()) })),
+    ("outputConfig", |needs, value| value.object(|key, value| if key == b"textFormat" { format(needs, value) } else { Ok(()) })),
+    ("additionalModelRequestFields", |needs, value| {
+        value.object(|key, value| if key == b"thinking" { thinking(needs, value) } else { Ok(()) })
+    }),
+    // Ollama's own: a schema, or the word json.
+    ("format", |needs, value| schema(needs, value)),
+    ("images", |needs, value| filled(needs, value, Has::IMAGES)),
+    ("think", |needs, value| {
+        if !matches!(value.raw()?, b"false" | b"null" | b"\"none\"") {
+            needs.has = needs.has.with(Has::THINKING);
+        }
+        Ok(())
     }),
     ("user", user),
     ("safety_identifier", user),
@@ -114,16 +123,35 @@ fn filled(needs: &mut Needs<'_>, value: &mut Cursor<'_>, has: Has) -> Result<(),
 /// `{"type": "json_schema", …}`.
 fn format<'a>(needs: &mut Needs<'a>, value: &mut Cursor<'a>) -> Result<(), Malformed> {
     value.object(|key, value| {
-        if key == b"type" && value.raw_string()? == Some(b"json_schema") {
-            needs.has = needs.has.with(Has::JSON_SCHEMA);
+        match key {
+            b"type" if value.raw_string()? == Some(b"json_schema") => needs.has = needs.has.with(Has::JSON_SCHEMA),
+            b"json_schema" => schema(needs, value)?,
+            _ => {}
         }
         Ok(())
     })
 }
 
+/// An object is a schema, or holds one.
+fn schema(needs: &mut Needs<'_>, value: &mut Cursor<'_>) -> Result<(), Malformed> {
+    if value.peek_type()? == Type::Object {
+        needs.has = needs.has.with(Has::JSON_SCHEMA);
+    }
+    Ok(())
+}
+
 /// `{"format": {"type": "json_schema", …}}`.
 fn wrapped_format<'a>(needs: &mut Needs<'a>, value: &mut Cursor<'a>) -> Result<(), Malformed> {
     value.object(|key, value| if key == b"format" { format(needs, value) } else { Ok(()) })
+}
+
+fn thinking<'a>(needs: &mut Needs<'a>, value: &mut Cursor<'a>) -> Result<(), Malformed> {
+    value.object(|key, value| {
+        if key == b"type" && matches!(value.raw_string()?, Some(b"enabled" | b"adaptive")) {
+            needs.has = needs.has.with(Has::THINKING);
+        }
+        Ok(())
+    })
 }
 
 /// An effort other than none at all.
@@ -139,6 +167,49 @@ fn user<'a>(needs: &mut Needs<'a>, value: &mut Cursor<'a>) -> Result<(), Malform
         needs.user.get_or_insert(name);
     }
     Ok(())
+}
+
+/// Gemini's answer in JSON, or spoken, and its thinking.
+fn generation_config<'a>(needs: &mut Needs<'a>, value: &mut Cursor<'a>) -> Result<(), Malformed> {
+    value.object(|key, value| match key {
+        b"responseSchema" | b"responseJsonSchema" => {
+            needs.has = needs.has.with(Has::JSON_SCHEMA);
+            Ok(())
+        }
+        b"responseModalities" => value.array(|item| {
+            if item.raw_string()? == Some(b"AUDIO") {
+                needs.has = needs.has.with(Has::AUDIO);
+            }
+            Ok(())
+        }),
+        b"thinkingConfig" => value.object(|key, value| {
+            let is_some = match key {
+                b"thinkingBudget" => value.u64()? != Some(0),
+                b"thinkingLevel" => true,
+                _ => false,
+            };
+            if is_some {
+                needs.has = needs.has.with(Has::THINKING);
+            }
+            Ok(())
+        }),
+        _ => Ok(()),
+    })
+}
+
+/// Data of a part, or where it is: what it is stands in its media type.
+fn typed_media<'a>(needs: &mut Needs<'a>, value: &mut Cursor<'a>) -> Result<(), Malformed> {
+    let mut copy = value.clone();
+    needs.media_bytes += value.skip()?.len();
+    copy.object(|key, value| {
+        if matches!(key, b"mimeType" | b"mime_type")
+            && let Some(media_type) = value.raw_string()?
+        {
+            let found = TYPED.iter().find(|(stem, _)| media_type.starts_with(stem));
+            needs.has = found.map_or(needs.has, |(_, has)| needs.has.with(*has));
+        }
+        Ok(())
+    })
 }
 
 /// Turns, each with its `content`; an item of a responses request may be a part by itself.
@@ -161,6 +232,13 @@ const PARTS: &[(&[u8], Has)] = &[
     (b"document", Has::DOCUMENTS),
 ];
 
+/// What a media type is of. A slash is written with an escape by some.
+const TYPED: &[(&[u8], Has)] =
+    &[(b"image", Has::IMAGES), (b"audio", Has::AUDIO), (b"application", Has::DOCUMENTS), (b"text", Has::DOCUMENTS)];
+
+/// Names of blocks that are objects, where a block is named by its one field.
+const BLOCKS: &[(&[u8], Has)] = &[(b"image", Has::IMAGES), (b"document", Has::DOCUMENTS), (b"audio", Has::AUDIO)];
+
 /// Members of a part that hold its medium.
 const MEDIA: &[&[u8]] = &[b"image_url", b"source", b"input_audio", b"file", b"file_data"];
 
@@ -173,8 +251,19 @@ fn parts<'a>(needs: &mut Needs<'a>, value: &mut Cursor<'a>, depth: usize) -> Res
             if key == b"type" {
                 let found = value.raw_string()?.and_then(|word| PARTS.iter().find(|(name, _)| *name == word));
                 needs.has = found.map_or(needs.has, |(_, has)| needs.has.with(*has));
-            } else if key == b"content" || key == b"output" {
+            } else if key == b"images" {
+                filled(needs, value, Has::IMAGES)?;
+            } else if matches!(key, b"inlineData" | b"inline_data" | b"fileData" | b"file_data") && value.peek_type()? == Type::Object {
+                typed_media(needs, value)?;
+            } else if matches!(key, b"content" | b"output" | b"parts") {
                 parts(needs, value, depth + 1)?;
+            } else if let Some((_, has)) = BLOCKS.iter().find(|(name, _)| *name == key)
+                && value.peek_type()? == Type::Object
+            {
+                needs.has = needs.has.with(*has);
+                needs.media_bytes += value.skip()?.len();
+            } else if key == b"toolResult" {
+                value.object(|key, value| if key == b"content" { parts(needs, value, depth + 1) } else { Ok(()) })?;
             } else if MEDIA.contains(&key) {
                 needs.media_bytes += value.skip()?.len();
             }
@@ -199,15 +288,29 @@ mod tests {
             (r#"{"input":[{"role":"user","content":[{"type":"input_image","image_url":"x"}]}]}"#, Has::IMAGES),
             (r#"{"input":"an image"}"#, Has::default()),
             (r#"{"messages":[{"content":[{"type":"input_audio","input_audio":{"data":"x"}}]}]}"#, Has::AUDIO),
+            (r#"{"messages":[{"content":[{"text":"image"},{"image":{"format":"png"}}]}]}"#, Has::IMAGES),
+            (
+                r#"{"messages":[{"content":[{"toolResult":{"content":[{"document":{}}]}}]}],"toolConfig":{"tools":[1]}}"#,
+                Has::TOOLS.with(Has::DOCUMENTS),
+            ),
+            (r#"{"outputConfig":{"textFormat":{"type":"json_schema"}}}"#, Has::JSON_SCHEMA),
+            (r#"{"additionalModelRequestFields":{"thinking":{"type":"enabled"}}}"#, Has::THINKING),
             (r#"{"modalities":["text","audio"]}"#, Has::AUDIO),
             (r#"{"messages":[{"content":[{"type":"document","source":{}}]}]}"#, Has::DOCUMENTS),
             (r#"{"response_format":{"type":"json_schema","json_schema":{}}}"#, Has::JSON_SCHEMA),
             (r#"{"text":{"format":{"type":"json_schema"}}}"#, Has::JSON_SCHEMA),
+            (r#"{"contents":[{"parts":[{"text":"x"},{"inlineData":{"mimeType":"image/png","data":"x"}}]}]}"#, Has::IMAGES),
+            (r#"{"contents":[{"parts":[{"file_data":{"mime_type":"application/pdf"}}]}]}"#, Has::DOCUMENTS),
+            (r#"{"generationConfig":{"responseSchema":{},"thinkingConfig":{"thinkingBudget":0}}}"#, Has::JSON_SCHEMA),
+            (r#"{"generationConfig":{"thinkingConfig":{"thinkingLevel":"low"}}}"#, Has::THINKING),
             (r#"{"reasoning_effort":"none","reasoning":{"summary":"auto"},"thinking":{"type":"disabled"}}"#, Has::default()),
             (r#"{"reasoning_effort":"low"}"#, Has::THINKING),
             (r#"{"reasoning":{"effort":"high"}}"#, Has::THINKING),
             (r#"{"thinking":{"type":"enabled","budget_tokens":9}}"#, Has::THINKING),
             (r#"{"tools":[1],"thinking":{"type":"adaptive"}}"#, Has::TOOLS.with(Has::THINKING)),
+            (r#"{"messages":[{"content":"x","images":["AAAA"]}],"format":"json","think":false}"#, Has::IMAGES),
+            (r#"{"format":{"type":"object"},"think":true}"#, Has::JSON_SCHEMA.with(Has::THINKING)),
+            (r#"{"response_format":{"type":"json_object","json_schema":{}}}"#, Has::JSON_SCHEMA),
         ] {
             assert_eq!(needs(body.as_bytes()).has, has, "{body}");
         }

@@ -1,4 +1,4 @@
-//! Bends a request body to its provider's quirks: fields dropped, renamed, clamped, content flattened.
+//! Bends a request body to its provider's quirks: fields dropped, renamed, forced, clamped, content flattened.
 //!
 //! Estimate: nothing where the provider has none of these quirks, which is the rule; else one pass and one copy of the body.
 
@@ -16,11 +16,15 @@ const MEANING: &[&str] = &["messages", "tools", "tool_choice", "functions", "fun
 /// # Errors
 /// `Kind::InvalidRequest` where the body is not one JSON object.
 pub fn apply(quirks: &Quirks, body: &[u8], losses: &mut Vec<Loss>) -> Result<Option<Vec<u8>>, Fault> {
-    let has_any = !quirks.drop.is_empty() || !quirks.rename.is_empty() || quirks.temperature_max.is_some() || quirks.flatten_content;
-    if !has_any {
+    let of_fields = !quirks.drop.is_empty() || !quirks.rename.is_empty() || !quirks.force.is_empty() || quirks.temperature_max.is_some();
+    if !of_fields && !of_messages(quirks) {
         return Ok(None);
     }
     rewrite(quirks, body, losses).map_err(Malformed::in_request)
+}
+
+fn of_messages(quirks: &Quirks) -> bool {
+    quirks.flatten_content || quirks.reasoning_field.is_some()
 }
 
 fn rewrite(quirks: &Quirks, body: &[u8], losses: &mut Vec<Loss>) -> Result<Option<Vec<u8>>, Malformed> {
@@ -42,6 +46,11 @@ fn rewrite(quirks: &Quirks, body: &[u8], losses: &mut Vec<Loss>) -> Result<Optio
             losses.push(Loss { field: name.into_owned().into(), gravity });
             return Ok(());
         }
+        // Told once, behind the others.
+        if let Some(forced) = quirks.force.get(name.as_ref()) {
+            is_changed |= serde_json::from_slice::<serde_json::Value>(value.raw()?).ok().as_ref() != Some(forced);
+            return Ok(());
+        }
         if out.len() > 1 {
             out.push(b',');
         }
@@ -55,14 +64,32 @@ fn rewrite(quirks: &Quirks, body: &[u8], losses: &mut Vec<Loss>) -> Result<Optio
         }
         match (key, quirks.temperature_max) {
             (b"temperature", Some(max)) => is_changed |= clamp(max, value, &mut out, losses)?,
-            (b"messages", _) if quirks.flatten_content => is_changed |= flatten(body, value, &mut out, losses)?,
+            (b"messages", _) if of_messages(quirks) => is_changed |= rewrite_messages(quirks, body, value, &mut out, losses)?,
             _ => out.extend_from_slice(value.raw()?),
         }
         Ok(())
     })?;
     cursor.end()?;
+    for (name, value) in &quirks.force {
+        is_changed |= !has_member(body, name)?;
+        if out.len() > 1 {
+            out.push(b',');
+        }
+        write_string(name, &mut out);
+        out.push(b':');
+        crate::json::write::value_item(&mut out, value);
+    }
     out.push(b'}');
     Ok(is_changed.then_some(out))
+}
+
+fn has_member(body: &[u8], name: &str) -> Result<bool, Malformed> {
+    let mut has = false;
+    Cursor::new(body).object(|key, _| {
+        has |= key == name.as_bytes();
+        Ok(())
+    })?;
+    Ok(has)
 }
 
 /// For each renaming, whether the body has the new name as well: it wins.
@@ -93,36 +120,102 @@ fn clamp(max: f64, value: &mut Cursor<'_>, out: &mut Vec<u8>, losses: &mut Vec<L
     Ok(is_over)
 }
 
-/// Writes messages whose content is one string each, text parts joined by a line end. A content that holds more than text
-/// stays as it is.
-fn flatten(body: &[u8], messages: &mut Cursor<'_>, out: &mut Vec<u8>, losses: &mut Vec<Loss>) -> Result<bool, Malformed> {
-    let mut written = messages.at();
+/// Writes the messages as the provider takes them: their content as one string each, text parts joined by a line end, where it wants
+/// that (a content that holds more than text stays as it is), and their thinking under the provider's own name.
+fn rewrite_messages(
+    quirks: &Quirks,
+    body: &[u8],
+    messages: &mut Cursor<'_>,
+    out: &mut Vec<u8>,
+    losses: &mut Vec<Loss>,
+) -> Result<bool, Malformed> {
+    let mut copy = Copied { body, written: messages.at(), out, is_changed: false };
     let mut index = 0;
-    let mut is_changed = false;
     messages.array(|message| {
-        message.object(|key, content| {
-            if key != b"content" || content.peek_type()? != Type::Array {
-                return Ok(());
-            }
-            let start = content.at();
-            match text_of(content)? {
-                Some(text) => {
-                    out.extend_from_slice(&body[written..start]);
-                    out.push(b'"');
-                    out.extend_from_slice(&text);
-                    out.push(b'"');
-                    written = content.at();
-                    is_changed = true;
-                }
-                None => losses.push(Loss { field: format!("messages[{index}].content").into(), gravity: Gravity::Meaning }),
-            }
-            Ok(())
-        })?;
+        rewrite_message(quirks, index, message, &mut copy, losses)?;
         index += 1;
         Ok(())
     })?;
-    out.extend_from_slice(&body[written..messages.at()]);
-    Ok(is_changed)
+    copy.up_to(messages.at());
+    Ok(copy.is_changed)
+}
+
+/// What of the body went out, with what was put in its place.
+struct Copied<'b, 'o> {
+    body: &'b [u8],
+    /// Up to here.
+    written: usize,
+    out: &'o mut Vec<u8>,
+    is_changed: bool,
+}
+
+impl Copied<'_, '_> {
+    fn up_to(&mut self, end: usize) {
+        self.out.extend_from_slice(&self.body[self.written..end]);
+        self.written = end;
+    }
+
+    /// The bytes between the two places are left out; what stands in their place is the caller's to write.
+    fn skip(&mut self, start: usize, end: usize) {
+        self.up_to(start);
+        self.written = end;
+        self.is_changed = true;
+    }
+}
+
+/// The dialect's own name of thinking in a message.
+const REASONING: &[u8] = b"reasoning_content";
+
+fn rewrite_message(
+    quirks: &Quirks,
+    index: usize,
+    message: &mut Cursor<'_>,
+    copy: &mut Copied<'_, '_>,
+    losses: &mut Vec<Loss>,
+) -> Result<(), Malformed> {
+    // Where the member before ended, and where one began that is left out although none stands before it.
+    let (mut last_end, mut cut_from) = (None, None);
+    message.object_spans(|key, key_at, value| {
+        if let Some(start) = cut_from.take() {
+            copy.skip(start, key_at);
+        }
+        let start = value.at();
+        if key == REASONING
+            && let Some(name) = &quirks.reasoning_field
+        {
+            value.raw()?;
+            if name.is_empty() {
+                losses.push(Loss { field: format!("messages[{index}].reasoning_content").into(), gravity: Gravity::Tuning });
+                match last_end {
+                    Some(end) => copy.skip(end, value.at()),
+                    None => cut_from = Some(key_at),
+                }
+                return Ok(());
+            }
+            copy.skip(key_at, start);
+            write_string(name, copy.out);
+            copy.out.push(b':');
+        } else if key == b"content" && quirks.flatten_content && value.peek_type()? == Type::Array {
+            match text_of(value)? {
+                Some(text) => {
+                    copy.skip(start, value.at());
+                    copy.out.push(b'"');
+                    copy.out.extend_from_slice(&text);
+                    copy.out.push(b'"');
+                }
+                None => losses.push(Loss { field: format!("messages[{index}].content").into(), gravity: Gravity::Meaning }),
+            }
+        } else {
+            value.raw()?;
+        }
+        last_end = Some(value.at());
+        Ok(())
+    })?;
+    // It was the only member.
+    if let Some(start) = cut_from {
+        copy.skip(start, message.at() - 1);
+    }
+    Ok(())
 }
 
 /// The text parts of a content, escaped as they stood; `None` where one is no text.
@@ -217,5 +310,38 @@ mod tests {
         let expected = r#"{"messages":[{"role":"user","content":"a\"b\nc","name":"n"}, {"content":"d"},
             {"content":[{"type":"image_url","image_url":{"url":"x"}}]}],"x":1}"#;
         assert_eq!((out.as_deref(), losses), (Some(expected), vec![loss("messages[2].content", Gravity::Meaning)]));
+    }
+
+    #[test]
+    fn forced_fields_stand_once_with_their_value() {
+        let force = serde_json::json!({"version": "v1", "store": false}).as_object().cloned().unwrap();
+        let quirks = Quirks { force, ..Quirks::default() };
+        for (body, expected) in [
+            ("{}", Some(r#"{"version":"v1","store":false}"#)),
+            (r#"{"a":1,"store":true}"#, Some(r#"{"a":1,"version":"v1","store":false}"#)),
+            (r#"{"version":"v1","store":false,"a":1}"#, None),
+        ] {
+            assert_eq!(applied(&quirks, body), (expected.map(str::to_owned), vec![]), "{body}");
+        }
+    }
+
+    #[test]
+    fn thinking_goes_back_under_the_providers_name_or_not_at_all() {
+        let named = |name: &str| Quirks { reasoning_field: Some(name.to_owned()), ..Quirks::default() };
+        let body = r#"{"messages":[{"role":"user","content":"u"},{"role":"assistant", "reasoning_content" : "r","content":"c"}]}"#;
+        let (out, losses) = applied(&named("reasoning"), body);
+        let expected = r#"{"messages":[{"role":"user","content":"u"},{"role":"assistant", "reasoning":"r","content":"c"}]}"#;
+        assert_eq!((out.as_deref(), losses), (Some(expected), vec![]));
+        let lost = vec![loss("messages[0].reasoning_content", Gravity::Tuning)];
+        for (message, expected) in [
+            (r#"{"role":"assistant","reasoning_content":"r","content":"c"}"#, r#"{"role":"assistant","content":"c"}"#),
+            (r#"{ "reasoning_content":"r", "content":"c"}"#, r#"{ "content":"c"}"#),
+            (r#"{"content":"c", "reasoning_content":{"a":[1]} }"#, r#"{"content":"c" }"#),
+            (r#"{"reasoning_content":null}"#, "{}"),
+        ] {
+            let (out, losses) = applied(&named(""), &format!(r#"{{"messages":[{message}]}}"#));
+            assert_eq!((out, &losses), (Some(format!(r#"{{"messages":[{expected}]}}"#)), &lost), "{message}");
+        }
+        assert_eq!(applied(&named(""), r#"{"messages":[{"content":"c"}]}"#), (None, vec![]));
     }
 }

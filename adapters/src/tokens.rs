@@ -5,23 +5,25 @@
 //! without tools 0.91 in the median, with tools 0.17, because it puts a prompt of its own before them. Of streamed answers text
 //! comes out as reported, calls of tools at about half: what frames them on the provider's side is not delivered.
 //!
-//! **Loading** is the control plane's: `warm` unpacks the vocabulary and is not for a thread that serves. It takes 105 to 145 ms,
-//! 42 MiB while it lasts, 21 MiB from then on (18 of them on the heap), and 1.2 MiB for each thread that counts. Until it is there,
-//! and for text beyond `COUNTED_BYTES_MAX`, four bytes are a token. 64 KiB take 1.6 ms as prose or code, 7 to 10 ms (on a busy
-//! machine 40) as one run of letters.
+//! **Loading** is the control plane's, and dropping, too: `Vocabulary::unpack` is not for a thread that serves. It takes 105 to
+//! 145 ms, 42 MiB while it lasts, 21 MiB from then on (18 of them on the heap), and 1.2 MiB for each thread that counts, which stay.
+//! While no vocabulary is installed, and for text beyond `COUNTED_BYTES_MAX`, four bytes are a token. 64 KiB take 1.6 ms as prose
+//! or code, 7 to 10 ms (on a busy machine 40) as one run of letters. A count takes the installed vocabulary once, without a lock,
+//! and keeps it to its end, whatever is installed meanwhile.
 //!
 //! **The count of a text** is the sum over its pieces. A piece ends where a run without white space, or of nothing but white space,
 //! has `RUN_BYTES_MAX` bytes: the merge within one run is more than linear.
 //!
 //! **The count of a request** is `PROMPT_TOKENS`, `TURN_TOKENS` for every object with a `role`, and its texts, one by one: strings in
-//! `messages`, `input`, `system`, `instructions`, `prompt`, `query` and `documents` at any depth, but for those that are marks
+//! `messages`, `input`, `system`, `instructions`, `prompt`, `query`, `documents`, `inputText` at any depth, but for those that are marks
 //! (`MARKS`) or media; arguments that are objects, lists of tools and the schema of the answer, as JSON writes them; numbers in a
 //! list, which are tokens already. Images, audio and files are not counted: their price depends on what only the provider sees.
 
 use std::borrow::Cow;
-use std::sync::OnceLock;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use arc_swap::{ArcSwapOption, Guard};
 use tiktoken::CoreBpe;
 
 use crate::json::scan::{Cursor, Malformed, Type, unescape};
@@ -47,6 +49,7 @@ const DEPTH_MAX: usize = 32;
 const MARKS: &[&[u8]] = &[
     b"annotations",
     b"audio",
+    b"bytes",
     b"cache_control",
     b"call_id",
     b"citations",
@@ -55,6 +58,8 @@ const MARKS: &[&[u8]] = &[
     b"encrypted_content",
     b"file_data",
     b"file_id",
+    b"fileUri",
+    b"file_uri",
     b"file_url",
     b"format",
     b"id",
@@ -62,36 +67,59 @@ const MARKS: &[&[u8]] = &[
     b"input_audio",
     b"logprobs",
     b"media_type",
+    b"mimeType",
     b"mime_type",
+    b"redactedContent",
     b"role",
     b"signature",
     b"status",
+    b"thoughtSignature",
+    b"thought_signature",
+    b"toolUseId",
     b"tool_call_id",
     b"tool_use_id",
     b"type",
+    b"uri",
     b"url",
 ];
 
-static VOCABULARY: OnceLock<Option<&'static CoreBpe>> = OnceLock::new();
-static WANTED: AtomicBool = AtomicBool::new(false);
+static VOCABULARY: ArcSwapOption<Vocabulary> = ArcSwapOption::const_empty();
+/// Something was counted, or will be, since it was last asked.
+static ASKED: AtomicBool = AtomicBool::new(false);
 
-/// Loads the vocabulary, where it is not there yet. Takes long: never on a thread that serves.
-pub fn warm() {
-    VOCABULARY.get_or_init(|| tiktoken::get_encoding("o200k_base"));
+/// A vocabulary that texts can be counted with.
+pub struct Vocabulary(CoreBpe);
+
+impl Vocabulary {
+    /// Takes long, and several times the memory that stays: never on a thread that serves.
+    pub fn unpack() -> Vocabulary {
+        Vocabulary(tiktoken::encoding::o200k_base())
+    }
 }
 
-/// Texts are counted with the vocabulary, not by length.
+/// Texts are counted with `vocabulary` from now on; with none, by their length. Gives back the one before: a count that began with
+/// it may still hold it, so who must not free it on a thread that serves keeps it until nobody else does.
+pub fn install(vocabulary: Option<Arc<Vocabulary>>) -> Option<Arc<Vocabulary>> {
+    VOCABULARY.swap(vocabulary)
+}
+
+/// Texts are counted with a vocabulary, not by length.
 pub fn is_warm() -> bool {
-    vocabulary().is_some()
+    VOCABULARY.load().is_some()
 }
 
-/// Something was to be counted before the vocabulary was there. The control plane asks, and loads it.
-pub fn is_wanted() -> bool {
-    !is_warm() && WANTED.load(Ordering::Relaxed)
+/// Something was counted since the last call, or `expect`ed, with a vocabulary or without. The control plane asks, and loads one or
+/// drops it.
+pub fn was_asked() -> bool {
+    ASKED.load(Ordering::Relaxed) && ASKED.swap(false, Ordering::Relaxed)
 }
 
-fn vocabulary() -> Option<&'static CoreBpe> {
-    VOCABULARY.get().copied().flatten()
+/// Something will probably be counted soon. One load where that is known already.
+#[inline]
+pub fn expect() {
+    if !ASKED.load(Ordering::Relaxed) {
+        ASKED.store(true, Ordering::Relaxed);
+    }
 }
 
 /// The name of what counts now, for the record.
@@ -115,12 +143,7 @@ pub fn count(text: &str) -> u64 {
 pub fn count_request(body: &[u8]) -> u64 {
     let mut count = Count::begin();
     count.tokens = PROMPT_TOKENS;
-    let _ = Cursor::new(body).object(|key, value| match key {
-        b"messages" | b"input" | b"system" | b"instructions" | b"prompt" | b"query" | b"documents" => count.value(value, 0),
-        b"tools" | b"functions" => count.json(value),
-        b"response_format" | b"output_format" | b"text" | b"output_config" => count.schema(value),
-        _ => Ok(()),
-    });
+    let _ = count.request(&mut Cursor::new(body), 0);
     count.end()
 }
 
@@ -137,7 +160,7 @@ pub fn count_characters(body: &[u8]) -> u64 {
 }
 
 struct Count {
-    vocabulary: Option<&'static CoreBpe>,
+    vocabulary: Guard<Option<Arc<Vocabulary>>>,
     tokens: u64,
     /// What the vocabulary may still be applied to.
     left_bytes: usize,
@@ -147,26 +170,46 @@ struct Count {
 
 impl Count {
     fn begin() -> Count {
-        let vocabulary = vocabulary();
-        if vocabulary.is_none() && !WANTED.load(Ordering::Relaxed) {
-            WANTED.store(true, Ordering::Relaxed);
-        }
-        Count { vocabulary, tokens: 0, left_bytes: COUNTED_BYTES_MAX, plain_bytes: 0 }
+        expect();
+        Count { vocabulary: VOCABULARY.load(), tokens: 0, left_bytes: COUNTED_BYTES_MAX, plain_bytes: 0 }
     }
 
     fn end(self) -> u64 {
         self.tokens.saturating_add(by_length(self.plain_bytes))
     }
 
+    fn request(&mut self, body: &mut Cursor<'_>, depth: usize) -> Result<(), Malformed> {
+        body.object(|key, value| match key {
+            b"messages"
+            | b"input"
+            | b"system"
+            | b"instructions"
+            | b"prompt"
+            | b"query"
+            | b"documents"
+            | b"contents"
+            | b"inputText"
+            | b"systemInstruction"
+            | b"system_instruction" => self.value(value, 0),
+            b"tools" | b"functions" | b"toolConfig" => self.json(value),
+            b"response_format" | b"output_format" | b"text" | b"output_config" | b"generationConfig" | b"generation_config" => {
+                self.schema(value)
+            }
+            // A body to count may hold the request that is to be counted.
+            b"generateContentRequest" if depth == 0 => self.request(value, depth + 1),
+            _ => Ok(()),
+        })
+    }
+
     fn text(&mut self, text: &str) {
-        let Some(vocabulary) = self.vocabulary else {
+        let Some(vocabulary) = self.vocabulary.as_deref() else {
             self.plain_bytes += text.len() as u64;
             return;
         };
         let (counted, rest) = text.split_at(text.floor_char_boundary(self.left_bytes));
         self.left_bytes -= counted.len();
         self.plain_bytes += rest.len() as u64;
-        self.tokens += pieces(counted).map(|piece| vocabulary.count(piece) as u64).sum::<u64>();
+        self.tokens += pieces(counted).map(|piece| vocabulary.0.count(piece) as u64).sum::<u64>();
     }
 
     /// The texts of the value ahead.
@@ -199,7 +242,7 @@ impl Count {
                 self.tokens += TURN_TOKENS;
                 Ok(())
             }
-            (b"input" | b"arguments", Type::Object) => self.json(value),
+            (b"input" | b"arguments" | b"args" | b"response", Type::Object) => self.json(value),
             (b"source", Type::Object) => self.source(value, depth),
             (key, Type::Number) | (key, _) if MARKS.contains(&key) => Ok(()),
             (_, Type::Number) => Ok(()),
@@ -224,7 +267,7 @@ impl Count {
     /// The form of the answer that the value ahead asks for: a schema stands in the prompt, too.
     fn schema(&mut self, format: &mut Cursor<'_>) -> Result<(), Malformed> {
         format.object(|key, value| match key {
-            b"json_schema" | b"schema" => self.json(value),
+            b"json_schema" | b"schema" | b"responseSchema" | b"response_schema" | b"responseJsonSchema" => self.json(value),
             b"format" => value.object(|key, value| if key == b"schema" { self.json(value) } else { Ok(()) }),
             _ => Ok(()),
         })

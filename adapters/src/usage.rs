@@ -64,6 +64,11 @@ const TIERS: &[(&[u8], Tariff)] = &[
     (b"flex", Tariff::Flex),
     (b"priority", Tariff::Priority),
     (b"performance", Tariff::Priority),
+    // cloud.google.com/vertex-ai/generative-ai/docs/reference/rest/v1/GenerateContentResponse, read 2026-11-20
+    (b"ON_DEMAND", Tariff::Standard),
+    (b"PROVISIONED_THROUGHPUT", Tariff::Standard),
+    (b"ON_DEMAND_FLEX", Tariff::Flex),
+    (b"ON_DEMAND_PRIORITY", Tariff::Priority),
 ];
 
 impl Tariff {
@@ -83,13 +88,15 @@ impl Tariff {
     /// The tier among an event's private members, or among those of a group of them.
     pub fn of_extra(extra: &Extra) -> Option<Tariff> {
         let of = |value: &Value| Tariff::of_word(value.as_str()?.as_bytes());
-        let direct = extra.fields.get(SERVICE_TIER).and_then(of);
+        let direct = SERVICE_TIERS.iter().find_map(|name| extra.fields.get(*name).and_then(of));
         direct.or_else(|| extra.fields.values().find_map(|group| of(group.as_object()?.get(SERVICE_TIER)?)))
     }
 }
 
-/// The member that names the tier, in every dialect.
+/// The member that names the tier, in most dialects.
 pub(crate) const SERVICE_TIER: &str = "service_tier";
+/// The members that name it in any.
+const SERVICE_TIERS: [&str; 3] = [SERVICE_TIER, "serviceTier", "trafficType"];
 
 /// Where a usage figure comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

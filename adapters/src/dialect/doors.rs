@@ -3,10 +3,17 @@
 //! A new dialect adds a table of rows and the prefixes that it hangs under.
 
 use super::DialectId;
+use crate::ir::Mode;
 use crate::operation::Operation;
 
-/// A path below a prefix: `/*` takes one segment as the id and whatever follows, `/**` the whole rest as the id.
-pub(crate) type Row = (&'static str, Operation, DialectId);
+/// A path below a prefix, what is asked there, in which dialect, and how the answer comes.
+///
+/// A `*` between slashes takes any one segment. The last one is the id: `/*` at the end takes one segment and whatever
+/// follows, `/**` the whole rest, `/**/verb` what stands before the verb, `/*:verb` what stands before the last colon.
+pub(crate) type Row = (&'static str, Operation, DialectId, Option<Mode>);
+
+/// The body says how the answer comes.
+const BODY: Option<Mode> = None;
 
 /// Where doors hang.
 pub(crate) struct Prefix {
@@ -35,15 +42,43 @@ pub(crate) enum Opens {
 pub(crate) const PREFIXES: &[Prefix] = &[
     Prefix { path: "", header: Header::None, opens: Opens::Rows(ANTHROPIC) },
     Prefix { path: "", header: Header::AnthropicVersion, opens: Opens::Rows(ANTHROPIC_SHARED) },
+    // Before OpenAI's, whose models may have any id: the verb tells.
+    Prefix { path: "/v1beta", header: Header::None, opens: Opens::Rows(GEMINI) },
+    Prefix { path: "/v1beta", header: Header::None, opens: Opens::Rows(GEMINI_SHARED) },
+    Prefix { path: "/v1", header: Header::None, opens: Opens::Rows(GEMINI) },
+    Prefix { path: "/v1", header: Header::None, opens: Opens::Rows(VERTEX) },
+    Prefix { path: "/v1beta1", header: Header::None, opens: Opens::Rows(VERTEX) },
     Prefix { path: "/v1", header: Header::None, opens: Opens::Rows(OPENAI) },
+    Prefix { path: "/bedrock", header: Header::None, opens: Opens::Rows(BEDROCK) },
+    Prefix { path: "", header: Header::None, opens: Opens::Rows(BEDROCK) },
     Prefix { path: "/openai/deployments", header: Header::None, opens: Opens::Deployment(OPENAI) },
     Prefix { path: "/openai/v1", header: Header::None, opens: Opens::Rows(OPENAI) },
     Prefix { path: "/openai", header: Header::None, opens: Opens::Rows(OPENAI) },
     Prefix { path: "/anthropic", header: Header::None, opens: Opens::Rows(ANTHROPIC) },
     Prefix { path: "/anthropic", header: Header::None, opens: Opens::Rows(ANTHROPIC_SHARED) },
-    Prefix { path: "/passthrough", header: Header::None, opens: Opens::Provider(&[ANTHROPIC, OPENAI]) },
+    Prefix { path: "/cohere", header: Header::None, opens: Opens::Rows(COHERE) },
+    Prefix { path: "/cohere", header: Header::None, opens: Opens::Rows(COHERE_SHARED) },
+    Prefix { path: "/gemini/v1beta", header: Header::None, opens: Opens::Rows(GEMINI) },
+    Prefix { path: "/gemini/v1beta", header: Header::None, opens: Opens::Rows(GEMINI_SHARED) },
+    Prefix { path: "/gemini/v1", header: Header::None, opens: Opens::Rows(GEMINI) },
+    Prefix { path: "/gemini/v1", header: Header::None, opens: Opens::Rows(GEMINI_SHARED) },
+    Prefix { path: "/gemini", header: Header::None, opens: Opens::Rows(GEMINI) },
+    Prefix { path: "/gemini", header: Header::None, opens: Opens::Rows(GEMINI_SHARED) },
+    Prefix { path: "/genai/v1beta", header: Header::None, opens: Opens::Rows(GEMINI) },
+    Prefix { path: "/genai/v1beta", header: Header::None, opens: Opens::Rows(GEMINI_SHARED) },
+    Prefix { path: "/genai/v1", header: Header::None, opens: Opens::Rows(GEMINI) },
+    Prefix { path: "/genai/v1", header: Header::None, opens: Opens::Rows(GEMINI_SHARED) },
+    Prefix { path: "/genai", header: Header::None, opens: Opens::Rows(GEMINI) },
+    Prefix { path: "/genai", header: Header::None, opens: Opens::Rows(GEMINI_SHARED) },
+    Prefix {
+        path: "/passthrough",
+        header: Header::None,
+        opens: Opens::Provider(&[ANTHROPIC, COHERE, OLLAMA, GEMINI_PASSED, BEDROCK, OPENAI]),
+    },
     // Azure's model inference; before the bare form, where it would be a model's id.
     Prefix { path: "/models", header: Header::None, opens: Opens::Rows(AZURE_MODELS) },
+    Prefix { path: "", header: Header::None, opens: Opens::Rows(COHERE) },
+    Prefix { path: "", header: Header::None, opens: Opens::Rows(OLLAMA) },
     Prefix { path: "", header: Header::None, opens: Opens::Rows(OPENAI) },
 ];
 
@@ -52,48 +87,134 @@ pub(crate) const UNKNOWN: DialectId = DialectId::OpenaiChat;
 
 /// Paths of the recorded traffic of api.openai.com, read 2026-11-20.
 const OPENAI: &[Row] = &[
-    ("/chat/completions", Operation::Chat, DialectId::OpenaiChat),
-    ("/responses", Operation::Chat, DialectId::OpenaiResponses),
-    ("/embeddings", Operation::Embed, DialectId::OpenaiChat),
-    ("/completions", Operation::Complete, DialectId::OpenaiChat),
-    ("/models", Operation::Models, DialectId::OpenaiChat),
-    ("/models/**", Operation::Models, DialectId::OpenaiChat),
+    ("/chat/completions", Operation::Chat, DialectId::OpenaiChat, BODY),
+    ("/responses", Operation::Chat, DialectId::OpenaiResponses, BODY),
+    ("/embeddings", Operation::Embed, DialectId::OpenaiChat, BODY),
+    ("/completions", Operation::Chat, DialectId::OpenaiCompletions, BODY),
+    ("/models", Operation::Models, DialectId::OpenaiChat, BODY),
+    ("/models/**", Operation::Models, DialectId::OpenaiChat, BODY),
     // The gateway's own.
-    ("/key", Operation::Key, DialectId::OpenaiChat),
-    ("/responses/input_tokens", Operation::CountTokens, DialectId::OpenaiResponses),
+    ("/key", Operation::Key, DialectId::OpenaiChat, BODY),
+    ("/responses/input_tokens", Operation::CountTokens, DialectId::OpenaiResponses, BODY),
     // A stored answer's life (get, cancel, delete, input items) has no model and no translation.
-    ("/responses/*", Operation::Passthrough, DialectId::OpenaiResponses),
-    ("/chat/completions/*", Operation::Passthrough, DialectId::OpenaiChat),
-    ("/moderations", Operation::Moderate, DialectId::OpenaiChat),
-    ("/images/*", Operation::Image, DialectId::OpenaiChat),
-    ("/audio/speech", Operation::Speech, DialectId::OpenaiChat),
-    ("/audio/transcriptions", Operation::Transcribe, DialectId::OpenaiChat),
-    ("/audio/translations", Operation::Transcribe, DialectId::OpenaiChat),
-    ("/audio/*", Operation::Passthrough, DialectId::OpenaiChat),
-    ("/files", Operation::Files, DialectId::OpenaiChat),
-    ("/files/*", Operation::Files, DialectId::OpenaiChat),
-    ("/batches", Operation::Batch, DialectId::OpenaiChat),
-    ("/batches/*", Operation::Batch, DialectId::OpenaiChat),
-    ("/realtime", Operation::Realtime, DialectId::OpenaiChat),
-    ("/realtime/*", Operation::Realtime, DialectId::OpenaiChat),
-    ("/rerank", Operation::Rerank, DialectId::OpenaiChat),
+    ("/responses/*", Operation::Passthrough, DialectId::OpenaiResponses, BODY),
+    ("/chat/completions/*", Operation::Passthrough, DialectId::OpenaiChat, BODY),
+    ("/moderations", Operation::Moderate, DialectId::OpenaiChat, BODY),
+    ("/images/*", Operation::Image, DialectId::OpenaiChat, BODY),
+    ("/audio/speech", Operation::Speech, DialectId::OpenaiChat, BODY),
+    ("/audio/transcriptions", Operation::Transcribe, DialectId::OpenaiChat, BODY),
+    ("/audio/translations", Operation::Transcribe, DialectId::OpenaiChat, BODY),
+    ("/audio/*", Operation::Passthrough, DialectId::OpenaiChat, BODY),
+    ("/files", Operation::Files, DialectId::OpenaiChat, BODY),
+    ("/files/*", Operation::Files, DialectId::OpenaiChat, BODY),
+    ("/batches", Operation::Batch, DialectId::OpenaiChat, BODY),
+    ("/batches/*", Operation::Batch, DialectId::OpenaiChat, BODY),
+    ("/realtime", Operation::Realtime, DialectId::OpenaiChat, BODY),
+    ("/realtime/*", Operation::Realtime, DialectId::OpenaiChat, BODY),
+    ("/rerank", Operation::Rerank, DialectId::OpenaiChat, BODY),
+    // What has no translation goes as it is to a provider that has it.
+    ("/conversations", Operation::Passthrough, DialectId::OpenaiResponses, BODY),
+    ("/conversations/*", Operation::Passthrough, DialectId::OpenaiResponses, BODY),
+    ("/assistants", Operation::Passthrough, DialectId::OpenaiChat, BODY),
+    ("/assistants/*", Operation::Passthrough, DialectId::OpenaiChat, BODY),
+    ("/threads", Operation::Passthrough, DialectId::OpenaiChat, BODY),
+    ("/threads/*", Operation::Passthrough, DialectId::OpenaiChat, BODY),
+    ("/vector_stores", Operation::Passthrough, DialectId::OpenaiChat, BODY),
+    ("/vector_stores/*", Operation::Passthrough, DialectId::OpenaiChat, BODY),
+    ("/uploads", Operation::Passthrough, DialectId::OpenaiChat, BODY),
+    ("/uploads/*", Operation::Passthrough, DialectId::OpenaiChat, BODY),
+    ("/containers", Operation::Passthrough, DialectId::OpenaiChat, BODY),
+    ("/containers/*", Operation::Passthrough, DialectId::OpenaiChat, BODY),
+    ("/fine_tuning/*", Operation::Passthrough, DialectId::OpenaiChat, BODY),
+    ("/evals", Operation::Passthrough, DialectId::OpenaiChat, BODY),
+    ("/evals/*", Operation::Passthrough, DialectId::OpenaiChat, BODY),
 ];
 
-const AZURE_MODELS: &[Row] = &[("/chat/completions", Operation::Chat, DialectId::OpenaiChat)];
+const AZURE_MODELS: &[Row] = &[("/chat/completions", Operation::Chat, DialectId::OpenaiChat, BODY)];
 
 /// Paths of the recorded traffic of api.anthropic.com, read 2026-11-20.
 const ANTHROPIC: &[Row] = &[
-    ("/v1/messages", Operation::Chat, DialectId::Anthropic),
-    ("/v1/messages/count_tokens", Operation::CountTokens, DialectId::Anthropic),
-    ("/v1/messages/batches", Operation::Batch, DialectId::Anthropic),
-    ("/v1/messages/batches/*", Operation::Batch, DialectId::Anthropic),
-    ("/v1/complete", Operation::Complete, DialectId::Anthropic),
+    ("/v1/messages", Operation::Chat, DialectId::Anthropic, BODY),
+    ("/v1/messages/count_tokens", Operation::CountTokens, DialectId::Anthropic, BODY),
+    ("/v1/messages/batches", Operation::Batch, DialectId::Anthropic, BODY),
+    ("/v1/messages/batches/*", Operation::Batch, DialectId::Anthropic, BODY),
+    ("/v1/complete", Operation::Complete, DialectId::Anthropic, BODY),
 ];
 
 /// Paths that OpenAI has, too.
 const ANTHROPIC_SHARED: &[Row] = &[
-    ("/v1/models", Operation::Models, DialectId::Anthropic),
-    ("/v1/models/**", Operation::Models, DialectId::Anthropic),
-    ("/v1/files", Operation::Files, DialectId::Anthropic),
-    ("/v1/files/*", Operation::Files, DialectId::Anthropic),
+    ("/v1/models", Operation::Models, DialectId::Anthropic, BODY),
+    ("/v1/models/**", Operation::Models, DialectId::Anthropic, BODY),
+    ("/v1/files", Operation::Files, DialectId::Anthropic, BODY),
+    ("/v1/files/*", Operation::Files, DialectId::Anthropic, BODY),
+];
+
+/// Paths of the recorded traffic of bedrock-runtime.*.amazonaws.com, read 2026-11-20.
+const BEDROCK: &[Row] = &[
+    ("/model/**/converse", Operation::Chat, DialectId::BedrockConverse, Some(Mode::Whole)),
+    ("/model/**/converse-stream", Operation::Chat, DialectId::BedrockConverse, Some(Mode::Stream)),
+    ("/model/**/invoke", Operation::Chat, DialectId::BedrockInvoke, Some(Mode::Whole)),
+    ("/model/**/invoke-with-response-stream", Operation::Chat, DialectId::BedrockInvoke, Some(Mode::Stream)),
+    ("/model/**/count-tokens", Operation::CountTokens, DialectId::BedrockConverse, Some(Mode::Whole)),
+    ("/guardrail/*", Operation::Passthrough, DialectId::BedrockConverse, Some(Mode::Whole)),
+];
+
+/// docs.cohere.com/reference, v2 and v1, read 2026-11-20. Without a prefix `/v1/rerank` is the OpenAI family's, whose body is the same.
+const COHERE: &[Row] = &[
+    ("/v2/chat", Operation::Chat, DialectId::Cohere, BODY),
+    ("/v2/embed", Operation::Embed, DialectId::Cohere, BODY),
+    ("/v2/rerank", Operation::Rerank, DialectId::Cohere, BODY),
+    ("/v1/chat", Operation::Chat, DialectId::CohereV1, BODY),
+    ("/v1/embed", Operation::Embed, DialectId::CohereV1, BODY),
+    ("/v1/tokenize", Operation::CountTokens, DialectId::CohereV1, BODY),
+];
+
+/// Paths that OpenAI's family has, too.
+const COHERE_SHARED: &[Row] = &[
+    ("/v1/rerank", Operation::Rerank, DialectId::CohereV1, BODY),
+    ("/v1/models", Operation::Models, DialectId::CohereV1, BODY),
+    ("/v1/models/**", Operation::Models, DialectId::CohereV1, BODY),
+];
+
+/// github.com/ollama/ollama/blob/main/docs/api.md, read 2026-11-20. A completion of its own form is not translated.
+const OLLAMA: &[Row] = &[
+    ("/api/chat", Operation::Chat, DialectId::Ollama, BODY),
+    ("/api/generate", Operation::Complete, DialectId::Ollama, BODY),
+    ("/api/embed", Operation::Embed, DialectId::Ollama, BODY),
+    ("/api/tags", Operation::Models, DialectId::Ollama, BODY),
+];
+
+const WHOLE: Option<Mode> = Some(Mode::Whole);
+const STREAM: Option<Mode> = Some(Mode::Stream);
+
+/// Paths of the recorded traffic of generativelanguage.googleapis.com, read 2026-11-20.
+const GEMINI: &[Row] = &[
+    ("/models/*:generateContent", Operation::Chat, DialectId::Gemini, WHOLE),
+    ("/models/*:streamGenerateContent", Operation::Chat, DialectId::Gemini, STREAM),
+    ("/models/*:embedContent", Operation::Embed, DialectId::Gemini, WHOLE),
+    ("/models/*:batchEmbedContents", Operation::Embed, DialectId::Gemini, WHOLE),
+    ("/models/*:countTokens", Operation::CountTokens, DialectId::Gemini, WHOLE),
+];
+
+/// Paths that OpenAI has, too.
+const GEMINI_SHARED: &[Row] =
+    &[("/models", Operation::Models, DialectId::Gemini, WHOLE), ("/models/**", Operation::Models, DialectId::Gemini, WHOLE)];
+
+/// Passed through untouched, with the version before them.
+const GEMINI_PASSED: &[Row] = &[
+    ("/v1beta/models/*:generateContent", Operation::Chat, DialectId::Gemini, WHOLE),
+    ("/v1beta/models/*:streamGenerateContent", Operation::Chat, DialectId::Gemini, STREAM),
+    ("/v1/models/*:generateContent", Operation::Chat, DialectId::Gemini, WHOLE),
+    ("/v1/models/*:streamGenerateContent", Operation::Chat, DialectId::Gemini, STREAM),
+    ("/v1beta/**", Operation::Passthrough, DialectId::Gemini, WHOLE),
+];
+
+/// Paths of the recorded traffic of aiplatform.googleapis.com, read 2026-11-20. Project and location are the target's own.
+const VERTEX: &[Row] = &[
+    ("/projects/*/locations/*/publishers/*/models/*:generateContent", Operation::Chat, DialectId::Gemini, WHOLE),
+    ("/projects/*/locations/*/publishers/*/models/*:streamGenerateContent", Operation::Chat, DialectId::Gemini, STREAM),
+    ("/projects/*/locations/*/publishers/*/models/*:rawPredict", Operation::Chat, DialectId::Anthropic, WHOLE),
+    ("/projects/*/locations/*/publishers/*/models/*:streamRawPredict", Operation::Chat, DialectId::Anthropic, STREAM),
+    ("/projects/*/locations/*/publishers/*/models/*:embedContent", Operation::Embed, DialectId::Gemini, WHOLE),
+    ("/projects/*/locations/*/publishers/*/models/*:countTokens", Operation::CountTokens, DialectId::Gemini, WHOLE),
 ];

@@ -1,13 +1,17 @@
 //! Dialects: wire formats, one file each, one row each in `DIALECTS`.
 
+mod arguments;
+mod citation;
 pub(crate) mod doors;
 mod seen;
 mod tail;
+pub mod typed;
 
 use std::borrow::Cow;
 
 use crate::event::Event;
 use crate::fault::Fault;
+use crate::frame::Framing;
 use crate::ir::{Chat, Loss, Mode};
 
 pub use seen::{Bill, KEPT_BYTES_MAX, Kept, Seen};
@@ -18,6 +22,13 @@ pub enum DialectId {
     OpenaiChat,
     OpenaiResponses,
     Anthropic,
+    Cohere,
+    Ollama,
+    OpenaiCompletions,
+    CohereV1,
+    Gemini,
+    BedrockConverse,
+    BedrockInvoke,
 }
 
 impl DialectId {
@@ -38,6 +49,12 @@ pub struct Dialect {
     pub name: &'static str,
     /// Where a chat request goes below a provider's base URL: `/chat/completions`, `/v1/messages`.
     pub chat_path: &'static str,
+    /// How its streams are framed.
+    pub framing: Framing,
+    /// A query pair that asks for another framing, and which: `alt=sse`. A translated request asks so.
+    pub framing_asked: Option<(&'static str, Framing)>,
+    /// Where a request says which model it is for, and whether the answer is to be streamed.
+    pub asks_in: AsksIn,
 
     /// Body → hub. The body may be rewritten in place by the parser; strings borrow from it.
     ///
@@ -69,14 +86,47 @@ pub struct Dialect {
     /// A fresh reader that looks at a same-dialect stream without decoding it.
     pub tap: fn() -> Box<dyn Tap>,
 
+    /// The member that holds the answer to a request for a count of tokens.
+    pub counted_tokens: &'static str,
     /// The body of an error answer, appended to `out`.
     pub encode_error: fn(&Fault, out: &mut Vec<u8>),
     /// The one error event of a broken stream with its framing, appended to `out`.
-    pub encode_error_event: fn(&Fault, out: &mut Vec<u8>),
+    pub encode_error_event: fn(&Fault, Framing, out: &mut Vec<u8>),
     /// The header fields in which clients of this dialect look for their rate limits.
     pub rate_fields: RateFields,
     /// A provider's error answer (status ≥ 400) → its fault. `body` may be anything, empty too.
     pub decode_error: fn(status: u16, body: &[u8]) -> Fault,
+}
+
+/// What the ids of answers begin with that a provider keeps for later requests.
+const STORED: &[(DialectId, &str)] = &[(DialectId::OpenaiResponses, "resp_")];
+
+impl Dialect {
+    /// What the ids of answers begin with that a provider keeps for later requests; `None` where it keeps none.
+    pub fn stored_id(&self) -> Option<&'static str> {
+        STORED.iter().find(|row| row.0 == self.id).map(|row| row.1)
+    }
+
+    /// The header field in which clients of this dialect look for the class of an error, and that class.
+    pub fn error_field(&self, fault: &Fault) -> Option<(&'static str, &'static str)> {
+        let is_bedrock = matches!(self.id, DialectId::BedrockConverse | DialectId::BedrockInvoke);
+        is_bedrock.then(|| ("x-amzn-errortype", bedrock::error::type_of(fault)))
+    }
+
+    /// The framing of a stream that is asked for with this query.
+    pub fn framing_for(&self, query: Option<&str>) -> Framing {
+        let asked = self.framing_asked.filter(|(pair, _)| query.is_some_and(|query| query.split('&').any(|own| own == *pair)));
+        asked.map_or(self.framing, |(_, framing)| framing)
+    }
+}
+
+/// Where a request says which model it is for, and whether the answer is to be streamed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AsksIn {
+    Body,
+    /// The body, and an answer streams unless it says no.
+    BodyElseStream,
+    Path,
 }
 
 /// Names of the header fields that tell a client its rate limits, each as limit, remaining, reset.
@@ -117,6 +167,8 @@ pub struct Client<'a> {
     pub mode: Mode,
     /// The client asked for a usage event in the stream.
     pub stream_usage: bool,
+    /// How the stream that it reads is framed.
+    pub framing: Framing,
     /// Unix seconds, for dialects that stamp an answer whose source has no stamp.
     pub now_unix: u64,
 }
@@ -155,11 +207,29 @@ pub trait Tap {
 }
 
 /// All wire formats, in the order of `DialectId`.
-pub static DIALECTS: &[Dialect] = &[openai_chat::ROW, openai_responses::ROW, anthropic::ROW];
+pub static DIALECTS: &[Dialect] = &[
+    openai_chat::ROW,
+    openai_responses::ROW,
+    anthropic::ROW,
+    cohere::ROW,
+    ollama::ROW,
+    openai_completions::ROW,
+    cohere::V1_ROW,
+    gemini::ROW,
+    bedrock_converse::ROW,
+    bedrock_invoke::ROW,
+];
 
 mod anthropic;
+mod bedrock;
+mod bedrock_converse;
+mod bedrock_invoke;
+mod cohere;
+mod gemini;
+mod ollama;
 mod openai;
 mod openai_chat;
+mod openai_completions;
 mod openai_responses;
 
 #[cfg(test)]

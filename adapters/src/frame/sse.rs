@@ -20,6 +20,9 @@ pub const CONTENT_TYPE: &str = "text/event-stream";
 /// OpenAI's end marker with its framing.
 pub const DONE: &[u8] = b"data: [DONE]\n\n";
 
+/// Ends a half-written event, so that another one may follow.
+pub const PARTIAL_END: &[u8] = b"\n\n";
+
 /// A comment that keeps the connection alive and that every client skips.
 pub const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
 
@@ -280,11 +283,6 @@ pub fn write_event(out: &mut Vec<u8>, event: &str, data: &[u8]) {
     write_data(out, data);
 }
 
-/// Appends what ends a half-written event, wherever it was cut, so that an error event can follow.
-pub fn end_partial(out: &mut Vec<u8>) {
-    out.extend_from_slice(b"\n\n");
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -441,7 +439,7 @@ mod tests {
         let whole = "event: x\r\ndata: {\"a\":1}\r\n\r\n";
         for cut in 0..whole.len() {
             let mut out = whole.as_bytes()[..cut].to_vec();
-            end_partial(&mut out);
+            out.extend_from_slice(PARTIAL_END);
             write_event(&mut out, "error", b"{}");
             assert_eq!(split(&[&out]).last(), Some(&event("error", "{}")), "cut at {cut}");
         }

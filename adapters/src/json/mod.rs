@@ -2,6 +2,7 @@
 //! JSON by tree (`node`, `tree`) and by writer (`write`, `build`): for what is translated.
 
 pub(crate) mod build;
+mod escape;
 pub mod node;
 pub mod patch;
 pub mod peek;

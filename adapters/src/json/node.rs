@@ -198,6 +198,12 @@ impl<'a> Object<'a> {
     }
 }
 
+impl<'a> FromIterator<(Cow<'a, str>, Node<'a>)> for Object<'a> {
+    fn from_iter<I: IntoIterator<Item = (Cow<'a, str>, Node<'a>)>>(members: I) -> Object<'a> {
+        Object(members.into_iter().collect())
+    }
+}
+
 impl<'de: 'a, 'a> Deserialize<'de> for Node<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Node<'a>, D::Error> {
         deserializer.deserialize_any(NodeVisitor).map(shorten)

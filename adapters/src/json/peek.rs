@@ -15,7 +15,7 @@ pub struct Peek {
     /// The value of `model`, quotes included.
     pub model: Option<Range<usize>>,
     pub stream: Option<Range<usize>>,
-    /// `max_tokens`, `max_completion_tokens` or `max_output_tokens`; the greatest where several stand.
+    /// `max_tokens`, `max_completion_tokens`, `max_output_tokens`, or the bound in a nested configuration; the greatest of several.
     pub max_tokens: Option<u64>,
     /// An object or `null`.
     pub stream_options: Option<Range<usize>>,
@@ -125,6 +125,12 @@ const FIELDS: &[(&str, Read)] = &[
     }),
     ("user", |peek, value| end_user(peek, value, 0)),
     ("safety_identifier", |peek, value| end_user(peek, value, 1)),
+    // Dialects that keep their bounds in an object of their own.
+    ("generationConfig", generation_config),
+    ("generation_config", generation_config),
+    ("inferenceConfig", |peek, value| nested(peek, value, &[b"maxTokens", b"max_new_tokens"])),
+    // Ollama's bound stands among its options; -1 is none.
+    ("options", |peek, value| nested(peek, value, &[b"num_predict"])),
     ("metadata", |peek, value| match value.peek_type()? {
         Type::Object => value.object_spans(|key, _, value| match key {
             b"user_id" => end_user(peek, value, 2),
@@ -155,6 +161,40 @@ fn number(value: &mut Cursor<'_>) -> Result<Option<u64>, Malformed> {
 
 fn max_tokens(peek: &mut Peek, value: &mut Cursor<'_>) -> Result<(), Malformed> {
     peek.max_tokens = peek.max_tokens.max(number(value)?);
+    Ok(())
+}
+
+/// Gemini's bounds, in either spelling.
+fn generation_config(peek: &mut Peek, value: &mut Cursor<'_>) -> Result<(), Malformed> {
+    if value.peek_type()? != Type::Object {
+        return value.skip().map(drop);
+    }
+    value.object_spans(|key, _, value| match key {
+        b"maxOutputTokens" | b"max_output_tokens" => bound(peek, value),
+        b"candidateCount" | b"candidate_count" => {
+            if value.peek_type()? == Type::Number {
+                value.u64().map(|count| peek.n = count)
+            } else {
+                value.skip().map(drop)
+            }
+        }
+        _ => value.skip().map(drop),
+    })
+}
+
+/// The bound of an answer that stands under one of `names` in an object; what is of another form is the provider's to refuse.
+fn nested(peek: &mut Peek, value: &mut Cursor<'_>, names: &[&[u8]]) -> Result<(), Malformed> {
+    if value.peek_type()? != Type::Object {
+        return value.skip().map(drop);
+    }
+    value.object_spans(|key, _, value| if names.contains(&key) { bound(peek, value) } else { value.skip().map(drop) })
+}
+
+fn bound(peek: &mut Peek, value: &mut Cursor<'_>) -> Result<(), Malformed> {
+    if value.peek_type()? != Type::Number {
+        return value.skip().map(drop);
+    }
+    peek.max_tokens = peek.max_tokens.max(value.u64()?);
     Ok(())
 }
 
@@ -222,6 +262,18 @@ pub fn fallbacks(body: &[u8], peek: &Peek) -> Result<Vec<String>, Fault> {
         })
         .map_err(|malformed| Fault { param: Some("fallbacks".into()), ..Malformed { at: at + malformed.at, ..malformed }.in_request() })?;
     Ok(names)
+}
+
+/// The value of a top-level member, the first of its name. `None` where there is none, or where the text is broken before it.
+pub fn member(body: &[u8], name: &str) -> Option<Range<usize>> {
+    let mut found = None;
+    let _ = Cursor::new(body).object_spans(|key, _, value| {
+        if found.is_none() && key == name.as_bytes() {
+            found = Some(value.skip()?);
+        }
+        Ok(())
+    });
+    found
 }
 
 /// The end user whom a body names: `user`, `safety_identifier` or `metadata.user_id`, whichever comes first. Scans the body anew, so

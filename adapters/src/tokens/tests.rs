@@ -1,11 +1,47 @@
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use super::*;
 
+/// Installs a vocabulary for all tests of the process; none of them takes it away.
+fn warm() {
+    static DONE: Once = Once::new();
+    DONE.call_once(|| drop(install(Some(Arc::new(Vocabulary::unpack())))));
+}
+
 fn warm_count(text: &str) -> u64 {
     warm();
-    assert!(is_warm() && !is_wanted());
+    assert!(is_warm() && counter() == "o200k");
     count(text)
+}
+
+/// A count that runs while the vocabulary is changed ends with the one that it began with.
+#[test]
+fn counts_stay_right_while_the_vocabulary_is_swapped() {
+    warm();
+    let text = "The quick brown föx jumps over antidisestablishmentarianism, 語語. ".repeat(20);
+    let whole = count(&text);
+    std::thread::scope(|scope| {
+        let counts: Vec<_> = (0..2).map(|_| scope.spawn(|| (0..300).map(|_| count(&text)).collect::<Vec<_>>())).collect();
+        for _ in 0..3 {
+            let before = install(Some(Arc::new(Vocabulary::unpack())));
+            assert!(before.is_some());
+        }
+        for counted in counts {
+            assert!(counted.join().unwrap().iter().all(|tokens| *tokens == whole));
+        }
+    });
+}
+
+#[test]
+fn a_vocabulary_that_was_taken_away_serves_the_count_that_holds_it() {
+    warm();
+    let mut begun = Count::begin();
+    let held = begun.vocabulary.as_ref().map(Arc::downgrade).unwrap();
+    drop(install(Some(Arc::new(Vocabulary::unpack()))));
+    assert!(held.strong_count() > 0);
+    begun.text("antidisestablishmentarianism");
+    assert_eq!(begun.end(), 6);
 }
 
 /// What Python's tiktoken gives for o200k_base.

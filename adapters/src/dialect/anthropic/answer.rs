@@ -15,7 +15,7 @@ use crate::json::build::Object;
 use crate::json::tree::{Json, Tree};
 use crate::usage::Usage;
 
-pub(super) fn decode(body: &mut [u8], events: &mut Vec<Event>) -> Result<(), Fault> {
+pub(in crate::dialect) fn decode(body: &mut [u8], events: &mut Vec<Event>) -> Result<(), Fault> {
     let malformed = |what: &'static str| Fault::new(Kind::MalformedResponse, what);
     let tree = Tree::parse(body).map_err(|_| malformed("answer is not valid JSON"))?;
     let root = tree.root();
@@ -103,7 +103,7 @@ impl Traits {
 }
 
 /// Only the first choice: this dialect has no other.
-pub(super) fn encode(events: &[Event], client: &Client<'_>, out: &mut Vec<u8>) {
+pub(in crate::dialect) fn encode(events: &[Event], client: &Client<'_>, out: &mut Vec<u8>) {
     let mut blocks: BTreeMap<u32, Folded> = BTreeMap::new();
     let (mut id, mut model, mut fields) = ("", "", Map::new());
     let (mut traits, mut reason, mut tokens) = (Traits::default(), &Finish::Stop, (&Usage::default(), &Extra::default()));

@@ -12,15 +12,15 @@ use crate::json::build::{Array, Object, string};
 
 /// Whether the hub was filled from this dialect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Source {
+pub(in crate::dialect) enum Source {
     Own,
     Foreign,
 }
 
-/// OpenAI's sealed reasoning begins so (a Fernet token); Anthropic refuses it.
-const FOREIGN_SEAL: &str = "gAAAA";
+/// OpenAI's sealed reasoning begins so (a Fernet token), and so do thoughts that came by the gemini codec; Anthropic refuses both.
+pub(in crate::dialect) const FOREIGN_SEALS: [&str; 2] = ["gAAAA", "gemini#"];
 
-pub(super) fn is_tool_result(part: &Part<'_>) -> bool {
+pub(in crate::dialect) fn is_tool_result(part: &Part<'_>) -> bool {
     matches!(part.kind, PartKind::ToolResult { .. })
 }
 
@@ -139,7 +139,9 @@ fn is_carried(part: &Part<'_>, source: Source, report: &mut Report<'_>) -> bool 
         // Empty text is refused and says nothing.
         PartKind::Text(text) | PartKind::Refusal(text) => return !text.is_empty(),
         PartKind::Thinking { signature: None, .. } => Some(Gravity::Tuning),
-        PartKind::Thinking { signature: Some(seal), .. } | PartKind::RedactedThinking { data: seal } if seal.starts_with(FOREIGN_SEAL) => {
+        PartKind::Thinking { signature: Some(seal), .. } | PartKind::RedactedThinking { data: seal }
+            if FOREIGN_SEALS.iter().any(|foreign| seal.starts_with(foreign)) =>
+        {
             Some(Gravity::Tuning)
         }
         PartKind::Image { source: ir::Source::FileId(_) | ir::Source::Text { .. }, .. }
@@ -187,14 +189,14 @@ fn base64(object: &mut Object<'_>, media_type: &str, data: &str) {
 }
 
 /// The media type and the data of `data:TYPE;base64,DATA` (RFC 2397).
-fn data_url(url: &str) -> Option<(&str, &str)> {
+pub(in crate::dialect) fn data_url(url: &str) -> Option<(&str, &str)> {
     let (head, data) = url.strip_prefix("data:")?.split_once(',')?;
     let media_type = head.strip_suffix(";base64")?;
     Some((media_type.split(';').next().unwrap_or(media_type), data))
 }
 
 /// Anthropic takes `[a-zA-Z0-9_-]+`; other characters become `_`, in the call and in its result alike.
-fn tool_id(id: &str, source: Source) -> Cow<'_, str> {
+pub(in crate::dialect) fn tool_id(id: &str, source: Source) -> Cow<'_, str> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if source == Source::Own || (!id.is_empty() && id.chars().all(is_plain)) {
         return Cow::Borrowed(id);

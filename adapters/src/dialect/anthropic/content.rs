@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::answer::rest;
 use super::request_encode::tool_input;
 use super::{ID, extra};
+use crate::dialect::citation;
 use crate::event::{Block, Delta, Event};
 use crate::ir::Extra;
 use crate::json::build::{Array, Object};
@@ -90,7 +91,7 @@ impl Folded {
         match delta {
             Delta::Text(text) | Delta::Thinking(text) | Delta::Sealed(text) | Delta::Arguments(text) => self.text.push_str(text),
             Delta::Signature(text) => self.signature.push_str(text),
-            Delta::Citation(citation) => self.citations.extend(citation.of(ID).map(|fields| fields.clone().into())),
+            Delta::Citation(citation) => self.citations.extend(citation::of(citation, ID).map(|fields| fields.into_owned().into())),
             Delta::Private(delta) => self.add_private(delta),
             Delta::Audio(_) | Delta::Logprobs(_) => {}
         }

@@ -2,31 +2,35 @@
 //!
 //! docs.anthropic.com/en/api/messages and /messages-streaming, read 2026-11-20, and recorded traffic.
 
-mod answer;
+pub(super) mod answer;
 mod blocks;
-mod blocks_encode;
+pub(super) mod blocks_encode;
 mod content;
-mod error;
-mod reasoning;
-mod request_decode;
-mod request_encode;
-mod request_fit;
-mod stream_decode;
-mod stream_encode;
-mod tap;
+pub(super) mod error;
+pub(super) mod reasoning;
+pub(super) mod request_decode;
+pub(super) mod request_encode;
+pub(super) mod request_fit;
+pub(super) mod stream_decode;
+pub(super) mod stream_encode;
+pub(super) mod tap;
 #[cfg(test)]
 mod tests;
 mod usage;
 
 use serde_json::{Map, Value};
 
-use super::{Dialect, DialectId, RateFields, ResetForm};
+use super::{AsksIn, Dialect, DialectId, RateFields, ResetForm};
+use crate::frame::Framing;
 use crate::ir::Extra;
 
 pub(super) const ROW: Dialect = Dialect {
     id: DialectId::Anthropic,
     name: "anthropic",
     chat_path: "/v1/messages",
+    framing: Framing::Sse,
+    framing_asked: None,
+    asks_in: AsksIn::Body,
     decode_request: request_decode::decode,
     encode_request: request_encode::encode,
     decode_answer: answer::decode,
@@ -36,8 +40,9 @@ pub(super) const ROW: Dialect = Dialect {
     end_marker: b"message_stop",
     asked_usage: None,
     tap: || Box::new(tap::AnthropicTap::default()),
+    counted_tokens: "input_tokens",
     encode_error: error::encode,
-    encode_error_event: error::encode_event,
+    encode_error_event: |fault, _, out| error::encode_event(fault, out),
     rate_fields: RATE_FIELDS,
     decode_error: error::decode,
 };

@@ -14,7 +14,7 @@
 use crate::ir::Effort;
 
 /// The smallest budget that Anthropic takes, tokens.
-pub(super) const BUDGET_TOKENS_MIN: u64 = 1024;
+pub(in crate::dialect) const BUDGET_TOKENS_MIN: u64 = 1024;
 
 const EFFORTS: &[(Effort, &str, u64)] = &[
     (Effort::Minimal, "low", 1024),
@@ -25,7 +25,7 @@ const EFFORTS: &[(Effort, &str, u64)] = &[
 ];
 
 /// The effort that a word of `output_config.effort` means.
-pub(super) fn effort_of(word: &str) -> Option<Effort> {
+pub(in crate::dialect) fn effort_of(word: &str) -> Option<Effort> {
     match word {
         "low" => Some(Effort::Low),
         "medium" => Some(Effort::Medium),
@@ -35,22 +35,22 @@ pub(super) fn effort_of(word: &str) -> Option<Effort> {
     }
 }
 
-pub(super) fn word_of(effort: Effort) -> Option<&'static str> {
+pub(in crate::dialect) fn word_of(effort: Effort) -> Option<&'static str> {
     EFFORTS.iter().find(|row| row.0 == effort).map(|row| row.1)
 }
 
-pub(super) fn budget_of(effort: Effort) -> Option<u64> {
+pub(in crate::dialect) fn budget_of(effort: Effort) -> Option<u64> {
     EFFORTS.iter().find(|row| row.0 == effort).map(|row| row.2)
 }
 
 /// The lowest effort whose budget is at least `budget_tokens`.
-pub(super) fn effort_of_budget(budget_tokens: u64) -> Effort {
+pub(in crate::dialect) fn effort_of_budget(budget_tokens: u64) -> Effort {
     EFFORTS.iter().find(|row| row.2 >= budget_tokens).map_or(Effort::Max, |row| row.0)
 }
 
 /// How a model is asked to think.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Style {
+pub(in crate::dialect) enum Style {
     Unable,
     Budget,
     Adaptive,
@@ -68,7 +68,7 @@ const STYLES: &[(&str, Style)] = &[
     ("-4-5", Style::Budget),
 ];
 
-pub(super) fn style(model: &str) -> Style {
+pub(in crate::dialect) fn style(model: &str) -> Style {
     STYLES.iter().find(|(part, _)| model.contains(part)).map_or(Style::Adaptive, |row| row.1)
 }
 

@@ -12,7 +12,7 @@ use crate::fault::{Fault, Kind};
 use crate::ir::{CacheMark, Chat, Effort, Extra, Message, Mode, OutputFormat, Reasoning, Role, Tool, ToolChoice};
 use crate::json::tree::{DEPTH_MAX, Json, Tree, TreeError};
 
-pub(super) fn decode(body: &mut [u8]) -> Result<Chat<'_>, Fault> {
+pub(in crate::dialect) fn decode(body: &mut [u8]) -> Result<Chat<'_>, Fault> {
     let tree = Tree::parse(body).map_err(|error| match error {
         TreeError::Syntax { at } => Fault::new(Kind::InvalidRequest, format!("body is not valid JSON at byte {at}")),
         TreeError::Depth => Fault::new(Kind::InvalidRequest, format!("body is nested deeper than {DEPTH_MAX} levels")),
@@ -256,11 +256,11 @@ fn number(value: Json<'_, '_>, path: &str) -> Result<f64, Fault> {
     value.f64().ok_or_else(|| wanted(path, "a number", value))
 }
 
-pub(super) fn wanted(path: impl Display, wanted: &str, value: Json<'_, '_>) -> Fault {
+pub(in crate::dialect) fn wanted(path: impl Display, wanted: &str, value: Json<'_, '_>) -> Fault {
     wrong(path, &format!("is {}; write {wanted}", value.kind()))
 }
 
-pub(super) fn wrong(path: impl Display, what: &str) -> Fault {
+pub(in crate::dialect) fn wrong(path: impl Display, what: &str) -> Fault {
     let mut fault = Fault::new(Kind::InvalidRequest, format!("{path} {what}"));
     fault.param = Some(path.to_string().into());
     fault

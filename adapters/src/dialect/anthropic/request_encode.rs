@@ -17,6 +17,24 @@ use crate::json::build::{Array, Object};
 use blocks_encode::{Source, encode_content};
 
 pub(super) fn encode(chat: &Chat<'_>, target: &Target<'_>, out: &mut Vec<u8>, losses: &mut Vec<Loss>) -> Result<(), Fault> {
+    encode_for(Host::Anthropic, chat, target, out, losses)
+}
+
+/// Whose door the request goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::dialect) enum Host {
+    Anthropic,
+    /// Another company's: its path names the model and the mode, and the body this version.
+    Other(&'static str),
+}
+
+pub(in crate::dialect) fn encode_for(
+    host: Host,
+    chat: &Chat<'_>,
+    target: &Target<'_>,
+    out: &mut Vec<u8>,
+    losses: &mut Vec<Loss>,
+) -> Result<(), Fault> {
     let source = if is_own(&chat.extra) { Source::Own } else { Source::Foreign };
     // First, so that a refusal below comes with what was lost: a stored prompt leaves no messages.
     let fit = fit(chat, target.model, target.max_tokens_default, losses);
@@ -25,7 +43,10 @@ pub(super) fn encode(chat: &Chat<'_>, target: &Target<'_>, out: &mut Vec<u8>, lo
         return Err(Fault::new(Kind::InvalidRequest, "messages is empty; add a user message"));
     }
     let mut body = Object::begin(out);
-    body.str("model", target.model);
+    match host {
+        Host::Anthropic => body.str("model", target.model),
+        Host::Other(version) => body.str(VERSION, version),
+    }
     body.u64("max_tokens", fit.max_tokens);
     match (shape, source) {
         (Shape::SystemAlone | Shape::Empty, _) => encode_system_as_user(chat, &mut body, losses),
@@ -41,18 +62,23 @@ pub(super) fn encode(chat: &Chat<'_>, target: &Target<'_>, out: &mut Vec<u8>, lo
     encode_tools(chat, source, &mut body, losses);
     encode_options(chat, source, &fit, &mut body, losses);
     encode_reasoning_and_output(chat, &fit, &mut body);
-    if chat.stream == Mode::Stream {
+    if chat.stream == Mode::Stream && host == Host::Anthropic {
         body.bool("stream", true);
     }
     for (name, value) in chat.extra.of(ID).into_iter().flatten() {
         // These are merged with what the hub holds, above.
-        if !matches!(name.as_str(), "metadata" | "thinking" | "output_config" | "tool_choice") {
+        if !matches!(name.as_str(), "metadata" | "thinking" | "output_config" | "tool_choice")
+            && (name != VERSION || host == Host::Anthropic)
+        {
             body.value(name, value);
         }
     }
     body.end();
     Ok(())
 }
+
+/// Stands in a body whose path names the model.
+pub(in crate::dialect) const VERSION: &str = "anthropic_version";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shape {
@@ -308,7 +334,7 @@ fn encode_reasoning_and_output(chat: &Chat<'_>, fit: &Fit, body: &mut Object<'_>
 }
 
 /// `arguments` as an object: as it stands where it is one, `{}` where it is empty.
-pub(super) fn tool_input(arguments: &str) -> Option<&str> {
+pub(in crate::dialect) fn tool_input(arguments: &str) -> Option<&str> {
     let trimmed = arguments.trim();
     if trimmed.is_empty() {
         return Some("{}");

@@ -8,22 +8,22 @@ use std::fmt::Display;
 
 use super::ID;
 use super::reasoning::{BUDGET_TOKENS_MIN, Style, budget_of, effort_of_budget, style, word_of};
-use crate::dialect::openai::extra::TUNING;
+use crate::dialect::openai::extra::{MARKS, TUNING};
 use crate::ir::{Chat, Effort, Extra, Gravity, Loss, OutputFormat, PartKind, Role, ToolChoice};
 
 /// The sampling and thinking fields to write.
 #[derive(Debug, Default)]
-pub(super) struct Fit {
-    pub(super) max_tokens: u64,
-    pub(super) temperature: Option<f64>,
-    pub(super) top_p: Option<f64>,
-    pub(super) top_k: Option<u64>,
-    pub(super) thinking: Thinking,
-    pub(super) effort: Option<&'static str>,
+pub(in crate::dialect) struct Fit {
+    pub(in crate::dialect) max_tokens: u64,
+    pub(in crate::dialect) temperature: Option<f64>,
+    pub(in crate::dialect) top_p: Option<f64>,
+    pub(in crate::dialect) top_k: Option<u64>,
+    pub(in crate::dialect) thinking: Thinking,
+    pub(in crate::dialect) effort: Option<&'static str>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Thinking {
+pub(in crate::dialect) enum Thinking {
     /// The field is not written.
     #[default]
     Unsaid,
@@ -32,12 +32,12 @@ pub(super) enum Thinking {
     Budget(u64),
 }
 
-pub(super) fn is_own(extra: &Extra) -> bool {
+pub(in crate::dialect) fn is_own(extra: &Extra) -> bool {
     extra.dialect == Some(ID)
 }
 
 /// Fits `chat` to `model`.
-pub(super) fn fit(chat: &Chat<'_>, model: &str, max_tokens_default: u64, losses: &mut Vec<Loss>) -> Fit {
+pub(in crate::dialect) fn fit(chat: &Chat<'_>, model: &str, max_tokens_default: u64, losses: &mut Vec<Loss>) -> Fit {
     let mut fit = Fit {
         max_tokens: chat.max_tokens.unwrap_or(max_tokens_default),
         temperature: chat.temperature,
@@ -152,7 +152,7 @@ fn report_fields(chat: &Chat<'_>, losses: &mut Vec<Loss>) {
     if chat.service_tier.as_deref().is_some_and(|tier| !matches!(tier, "auto" | "default")) {
         losses.push(loss("service_tier", Gravity::Tuning));
     }
-    for name in chat.extra.fields.keys() {
+    for name in chat.extra.fields.keys().filter(|name| !MARKS.contains(&name.as_str())) {
         losses.push(loss(name.clone(), if TUNING.contains(&name.as_str()) { Gravity::Tuning } else { Gravity::Meaning }));
     }
 }
@@ -166,11 +166,8 @@ fn is_output_lost(chat: &Chat<'_>) -> bool {
     }
 }
 
-/// Marks by which the OpenAI codecs remember how a part was written: to drop one loses nothing.
-const MARKS: &[&str] = &["custom", "function_call", "role"];
-
 /// A private field of a turn, a part or a tool of another dialect is a loss, under `prefix`.
-pub(super) fn report_extra(extra: &Extra, prefix: impl Display, losses: &mut Vec<Loss>) {
+pub(in crate::dialect) fn report_extra(extra: &Extra, prefix: impl Display, losses: &mut Vec<Loss>) {
     if is_own(extra) {
         return;
     }
@@ -179,6 +176,6 @@ pub(super) fn report_extra(extra: &Extra, prefix: impl Display, losses: &mut Vec
     }
 }
 
-pub(super) fn loss(field: impl Into<Cow<'static, str>>, gravity: Gravity) -> Loss {
+pub(in crate::dialect) fn loss(field: impl Into<Cow<'static, str>>, gravity: Gravity) -> Loss {
     Loss { field: field.into(), gravity }
 }

@@ -18,15 +18,24 @@ use crate::json::tree::{Json, Parser};
 /// Blocks open at one time; Anthropic keeps one.
 const OPEN_BLOCKS_MAX: usize = 64;
 
-pub(super) struct Decoder {
+pub(in crate::dialect) struct Decoder {
     splitter: SseSplitter,
     parser: Parser,
     state: State,
 }
 
 impl Decoder {
-    pub(super) fn new() -> Decoder {
+    pub(in crate::dialect) fn new() -> Decoder {
         Decoder { splitter: SseSplitter::default(), parser: Parser::new(), state: State::default() }
+    }
+}
+
+impl Decoder {
+    /// Takes the data of one event, whatever framed it.
+    pub(in crate::dialect) fn data(&mut self, data: &[u8], events: &mut Vec<Event>) -> Result<(), Fault> {
+        // The name lets the common event take its short way; all others say in their data what they are.
+        let event = if data.starts_with(br#"{"type":"content_block_delta""#) { "content_block_delta" } else { "" };
+        self.state.event(SseEvent { event, data }, &mut self.parser, events)
     }
 }
 
@@ -54,6 +63,8 @@ struct State {
     block_count: u32,
     report: Report,
     has_start: bool,
+    /// The answer's own name.
+    id: String,
     has_finish: bool,
     /// `message_stop` or an error came; what follows is ignored.
     is_over: bool,
@@ -128,10 +139,13 @@ impl State {
 
     fn message_start(&mut self, json: Json<'_, '_>, events: &mut Vec<Event>) -> Result<(), Fault> {
         let message = json.get("message").filter(|message| message.is_object()).ok_or_else(|| malformed("message_start has no message"))?;
+        let id = message.get_str("id").unwrap_or_default();
         if self.has_start {
-            return Err(malformed("message_start came twice"));
+            // Some servers say it twice; that of another answer is another answer.
+            return if self.id == id { Ok(()) } else { Err(malformed("message_start came twice")) };
         }
         self.has_start = true;
+        id.clone_into(&mut self.id);
         events.push(start(message));
         if let Some(usage) = message.get("usage") {
             self.report.merge(usage);

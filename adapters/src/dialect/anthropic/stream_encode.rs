@@ -7,11 +7,12 @@
 //!
 //! Estimate per event: one copy of its text into `data`, one into `out`; no allocation once warm.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use super::answer::{Traits, encode_stop};
 use super::{ID, error, usage};
-use crate::dialect::{Client, StreamEncoder};
+use crate::dialect::{Client, StreamEncoder, citation};
 use crate::event::{Block, Delta, Event, Finish};
 use crate::fault::{Fault, Kind};
 use crate::frame::sse::write_event;
@@ -22,7 +23,7 @@ use crate::usage::Usage;
 /// Bytes of text that wait behind an open block; more ends the stream with an error.
 const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-pub(super) struct Encoder {
+pub(in crate::dialect) struct Encoder {
     client: Client<'static>,
     /// `Start`, until its event is written.
     start: Option<Event>,
@@ -61,7 +62,7 @@ struct Waiting {
 }
 
 impl Encoder {
-    pub(super) fn new(client: Client<'static>) -> Encoder {
+    pub(in crate::dialect) fn new(client: Client<'static>) -> Encoder {
         Encoder {
             client,
             start: None,
@@ -249,7 +250,8 @@ impl Encoder {
     }
 
     fn write_private(&mut self, delta: &Delta, extra: &Extra, index: u64, out: &mut Vec<u8>) {
-        let Some(fields) = extra.of(ID) else { return };
+        let fields = if matches!(delta, Delta::Citation(_)) { citation::of(extra, ID) } else { extra.of(ID).map(Cow::Borrowed) };
+        let Some(fields) = fields else { return };
         self.write("content_block_delta", out, |object| {
             object.u64("index", index);
             let mut inner = object.object("delta");

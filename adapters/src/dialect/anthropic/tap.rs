@@ -17,8 +17,8 @@ pub(super) struct AnthropicTap {
 }
 
 #[derive(Default)]
-struct Look {
-    seen: Seen,
+pub(in crate::dialect) struct Look {
+    pub(in crate::dialect) seen: Seen,
     counts: Counts,
 }
 
@@ -54,7 +54,11 @@ impl Tap for AnthropicTap {
 }
 
 impl Look {
-    fn event(&mut self, event: SseEvent<'_>) -> Result<(), Malformed> {
+    pub(in crate::dialect) fn with(seen: Seen) -> Look {
+        Look { seen, ..Look::default() }
+    }
+
+    pub(in crate::dialect) fn event(&mut self, event: SseEvent<'_>) -> Result<(), Malformed> {
         if self.seen.ended || event.data == b"[DONE]" {
             return Ok(());
         }
@@ -122,7 +126,7 @@ impl Look {
     }
 
     /// A whole message, `message_start` or `message_delta`: all hold a usage and a stop reason somewhere.
-    fn message(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Malformed> {
+    pub(in crate::dialect) fn message(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Malformed> {
         let mut is_error = false;
         let copy = cursor.clone();
         cursor.object(|key, value| match key {

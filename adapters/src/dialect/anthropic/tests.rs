@@ -6,6 +6,7 @@ use super::{ID, ROW};
 use crate::dialect::{Client, DialectId, Target};
 use crate::event::{Block, Delta, Event, Finish};
 use crate::fault::{Fault, Kind};
+use crate::frame::Framing;
 use crate::ir::{CacheMark, Chat, Effort, Extra, Gravity, Loss, Mode, PartKind, Reasoning, ToolChoice};
 use crate::usage::Usage;
 
@@ -251,7 +252,7 @@ fn a_foreign_reasoning_block_is_kept_only_with_a_signature_of_anthropics() {
 }
 
 fn stream(events: &[Event]) -> String {
-    let client = Client { model: "claude".into(), mode: Mode::Stream, stream_usage: true, now_unix: 0 };
+    let client = Client { model: "claude".into(), mode: Mode::Stream, stream_usage: true, now_unix: 0, framing: Framing::Sse };
     let mut encoder = (ROW.stream_encoder)(client);
     let mut out = Vec::new();
     events.iter().for_each(|event| encoder.encode(event, &mut out));

@@ -166,9 +166,26 @@ impl Said {
         let inner = object.take_if("error", |node| matches!(node, Node::Object(_) | Node::Text(_)));
         self.take_fields(&mut object);
         match inner {
-            Some(Node::Object(mut error)) => self.take_fields(&mut error),
+            Some(Node::Object(mut error)) => {
+                self.take_fields(&mut error);
+                self.take_relayed(error);
+            }
             Some(Node::Text(text)) => self.message = Some(text.into_owned()),
             _ => {}
+        }
+    }
+
+    /// What a router's own provider said, which it hands on in `metadata.raw`: OpenRouter's form, recorded.
+    fn take_relayed(&mut self, mut error: Object<'_>) {
+        let raw = error.take_object("metadata").and_then(|mut metadata| metadata.take("raw"));
+        let relayed = match raw {
+            Some(Node::Text(text)) => read(text.as_bytes()).message,
+            Some(Node::Object(mut object)) => object.take_text("message").map(|text| text.into_owned()),
+            _ => None,
+        };
+        if let (Some(message), Some(relayed)) = (&mut self.message, relayed) {
+            message.push_str(": ");
+            message.push_str(&relayed);
         }
     }
 
@@ -267,6 +284,11 @@ mod tests {
             (404, r#"{"error":{"message":"no","code":"model_not_found"}}"#, Kind::UpstreamRefused),
             (400, r#"[{"error":{"message":"no"}}]"#, Kind::UpstreamRefused),
             (422, "plain words", Kind::UpstreamRefused),
+            (
+                400,
+                r#"{"error":{"code":400,"message":"Provider returned error","metadata":{"raw":"{\"error\":{\"message\":\"maximum context length is 9\"}}"}}}"#,
+                Kind::ContextLength,
+            ),
         ];
         for (status, body, kind) in rows {
             let fault = decode(*status, body.as_bytes());
@@ -283,6 +305,15 @@ mod tests {
         let mut out = Vec::new();
         encode(&fault, &mut out);
         assert_eq!(out, body);
+    }
+
+    #[test]
+    fn what_a_router_relays_is_told() {
+        let body =
+            br#"{"error":{"message":"Provider returned error","code":400,"metadata":{"raw":"{\"error\":{\"message\":\"too small\"}}"}}}"#;
+        assert_eq!(decode(400, body).message, "Provider returned error: too small");
+        let deep = format!(r#"{{"error":{{"message":"m","metadata":{{"raw":{:?}}}}}}}"#, "[".repeat(9_000));
+        assert_eq!(decode(400, deep.as_bytes()).message, "m");
     }
 
     #[test]

@@ -5,44 +5,120 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use crate::dialect::DialectId;
-use crate::ir::{Chat, Extra, Gravity, Loss, Message, Part, PartKind};
+use crate::ir::{Chat, Extra, Gravity, Loss, Message, Part, PartKind, Source};
 use crate::json::node::{Node, Object};
 
 /// Top-level fields that only tune how an answer is made, billed, kept or shown; to lose one is a warning. Any other
 /// private field changes what the answer means.
 pub(in crate::dialect) const TUNING: &[&str] = &[
+    "additionalModelRequestFields.anthropic_beta",
+    "additionalModelRequestFields.inferenceConfig",
+    "additionalModelRequestFields.output_config",
+    "additionalModelRequestFields.reasoningConfig",
+    "additionalModelRequestFields.reasoning_config",
+    "additionalModelRequestFields.reasoning_effort",
+    "additionalModelRequestFields.thinking",
+    "additionalModelResponseFieldPaths",
     "background",
+    "best_of",
     "betas",
     "cache_control",
+    "chat_template_kwargs",
+    "citation_options",
+    "clear_thinking",
     "container",
     "context_management",
-    "inference_geo",
+    "enable_thinking",
+    "generate",
+    "generationConfig.audioTimestamp",
+    "generationConfig.enableAffectiveDialog",
+    "generationConfig.enableEnhancedCivicAnswers",
+    "generationConfig.logprobs",
+    "generationConfig.mediaResolution",
+    "inferenceConfig",
     "include",
+    "include_reasoning",
+    "inference_geo",
+    "keep_alive",
+    "labels",
+    "listed",
     "logit_bias",
     "max_tool_calls",
     "mcp_servers",
     "metadata",
+    "min_p",
+    "models",
     "moderation",
+    "options",
     "output_config",
+    "performanceConfig",
     "prediction",
+    "priority",
     "prompt_cache_key",
+    "prompt_cache_options",
     "prompt_cache_retention",
+    "provider",
     "reasoning",
+    "reasoning_effort",
+    "reasoning_format",
+    "repetition_penalty",
+    "return_images",
+    "return_related_questions",
+    "route",
+    "safe_prompt",
+    "requestMetadata",
+    "safetySettings",
     "safety_identifier",
+    "safety_mode",
+    "search_context_size",
+    "search_settings",
     "store",
     "stream_options",
+    "strict_tools",
     "text",
+    "think",
     "thinking",
+    "toolConfig",
+    "top_a",
     "top_logprobs",
+    "transforms",
     "truncation",
+    "usage",
+    "v1",
+    "venice_parameters",
     "verbosity",
 ];
+
+/// Where the path names the model, a body of Anthropic's dialect names the dialect's version: no wish of the client.
+const VERSION: &str = "anthropic_version";
 
 /// Fields with the same name and meaning in both OpenAI dialects.
 const COMMON: &[&str] = &["metadata", "store", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "moderation"];
 
 /// Marks by which the OpenAI codecs remember how a part or item was written: to drop one loses nothing.
-pub(in crate::dialect) const MARKS: &[&str] = &["custom", "function_call", "item", "joined", "message_name", "role"];
+/// Those of the other codecs stand here as well; a thought's signature is valid at its own provider alone.
+pub(in crate::dialect) const MARKS: &[&str] = &[
+    "custom",
+    "document",
+    "documents",
+    "fileData",
+    "functionResponse",
+    "function_call",
+    "item",
+    "joined",
+    "json",
+    "made_id",
+    "members",
+    "message_name",
+    "parameters",
+    "responseSchema",
+    "role",
+    "thinkingConfig",
+    "thoughtSignature",
+    "tool",
+    "tool_plan",
+    "unnamed",
+];
 
 /// Private members of one stream or choice that are remembered, so that they are told once.
 const KNOWN_MAX: usize = 64;
@@ -97,8 +173,9 @@ pub(in crate::dialect) fn losses(chat: &Chat<'_>, target: DialectId, carried: &[
     if chat.extra.dialect != Some(target) {
         let sister = sister_of(target);
         for (name, value) in &chat.extra.fields {
-            let common = chat.extra.dialect == Some(sister) && COMMON.contains(&name.as_str());
-            if value.is_null() || common || carried.contains(&name.as_str()) {
+            let common = sister.is_some() && chat.extra.dialect == sister && COMMON.contains(&name.as_str());
+            let known = name == VERSION || carried.contains(&name.as_str()) || MARKS.contains(&name.as_str());
+            if value.is_null() || common || known {
                 continue;
             }
             let gravity = if TUNING.contains(&name.as_str()) { Gravity::Tuning } else { Gravity::Meaning };
@@ -108,6 +185,7 @@ pub(in crate::dialect) fn losses(chat: &Chat<'_>, target: DialectId, carried: &[
     for (index, message) in chat.messages.iter().enumerate() {
         message_losses(index, message, target, losses);
     }
+    file_losses(chat, target, losses);
     for (index, tool) in chat.tools.iter().enumerate().filter(|(_, tool)| tool.parameters.is_some()) {
         field_losses(&tool.extra, target, || format!("tools[{index}]"), losses);
     }
@@ -127,10 +205,11 @@ fn field_losses(extra: &Extra, target: DialectId, path: impl Fn() -> String, los
     }
 }
 
-fn sister_of(dialect: DialectId) -> DialectId {
+fn sister_of(dialect: DialectId) -> Option<DialectId> {
     match dialect {
-        DialectId::OpenaiChat => DialectId::OpenaiResponses,
-        _ => DialectId::OpenaiChat,
+        DialectId::OpenaiChat => Some(DialectId::OpenaiResponses),
+        DialectId::OpenaiResponses => Some(DialectId::OpenaiChat),
+        _ => None,
     }
 }
 
@@ -146,6 +225,29 @@ fn message_losses(index: usize, message: &Message<'_>, target: DialectId, losses
             _ => field_losses(&part.extra, target, || format!("messages[{index}].content[{part_index}]"), losses),
         }
     }
+}
+
+/// A file's id means something at its own provider alone; the sister dialect is the same one's.
+fn file_losses(chat: &Chat<'_>, target: DialectId, losses: &mut Vec<Loss>) {
+    let is_own = chat.extra.dialect.is_none_or(|source| source == target || Some(source) == sister_of(target));
+    if is_own {
+        return;
+    }
+    for (index, message) in chat.messages.iter().enumerate() {
+        for (part_index, part) in message.parts.iter().enumerate() {
+            let inner = if let PartKind::ToolResult { parts, .. } = &part.kind { parts.as_slice() } else { &[] };
+            if std::iter::once(part).chain(inner).any(is_file_id) {
+                losses.push(Loss {
+                    field: Cow::Owned(format!("messages[{index}].content[{part_index}].file_id")),
+                    gravity: Gravity::Meaning,
+                });
+            }
+        }
+    }
+}
+
+fn is_file_id(part: &Part<'_>) -> bool {
+    matches!(&part.kind, PartKind::Document { source: Source::FileId(_), .. } | PartKind::Image { source: Source::FileId(_), .. })
 }
 
 /// A server tool's trace or a compaction mark may go; a reference to content that is kept elsewhere may not.

@@ -34,15 +34,23 @@ pub(super) fn decode(body: &mut [u8], events: &mut Vec<Event>) -> Result<(), Fau
     });
     for (position, node) in choices.into_iter().take(CHOICES_MAX).enumerate() {
         let choice = node.into_object().ok_or_else(|| malformed("a choice is not an object"))?;
-        decode_choice(choice, position as u32, events);
+        if let Err(fault) = decode_choice(choice, position as u32, events) {
+            push_usage(usage, events);
+            events.push(Event::Fault(fault));
+            return Ok(());
+        }
     }
+    push_usage(usage, events);
+    events.push(Event::End);
+    Ok(())
+}
+
+fn push_usage(usage: Option<Object<'_>>, events: &mut Vec<Event>) {
     if let Some(usage) = usage {
         let (mut usage, extra) = usage::decode(usage);
         usage.searches = usage.searches.max(u64::from(events.iter().any(is_web_citation)));
         events.push(Event::Usage { usage, extra });
     }
-    events.push(Event::End);
-    Ok(())
 }
 
 fn malformed(what: &str) -> Fault {
@@ -66,7 +74,9 @@ impl Blocks<'_> {
     }
 }
 
-fn decode_choice(mut choice: Object<'_>, position: u32, events: &mut Vec<Event>) {
+/// # Errors
+/// What a choice says that broke off and holds an error in place of a finish.
+fn decode_choice(mut choice: Object<'_>, position: u32, events: &mut Vec<Event>) -> Result<(), Fault> {
     let index = choice.take_u64("index").and_then(|index| index.try_into().ok()).unwrap_or(position);
     let mut message = choice.take_object("message").unwrap_or_default();
     message.take("role");
@@ -87,6 +97,9 @@ fn decode_choice(mut choice: Object<'_>, position: u32, events: &mut Vec<Event>)
         let rest = extra::one(ME, AUDIO, Value::Object(audio.into_map()));
         blocks.push(Block::Audio, [Delta::Audio(data), Delta::Private(rest)]);
     }
+    if let Some(error) = choice.take_object("error") {
+        return Err(error::in_band(Node::Object(error)));
+    }
     let word = choice.take_text("finish_reason").unwrap_or_default();
     let mut private = Extra { dialect: Some(ME), fields: without_nulls(choice) };
     let message = without_nulls(message);
@@ -95,6 +108,7 @@ fn decode_choice(mut choice: Object<'_>, position: u32, events: &mut Vec<Event>)
     }
     let reason = super::read_finish(&word, &mut private);
     events.push(Event::Finish { choice: index, reason, extra: private });
+    Ok(())
 }
 
 /// A source on the web: such an answer was searched for, and billed for it, once.
@@ -134,6 +148,8 @@ fn decode_text(message: &mut Object<'_>, choice: &mut Object<'_>, blocks: &mut B
         Some(Node::Text(text)) => text.into_owned(),
         // Some imitations answer in parts, thinking among them.
         Some(Node::List(parts)) => decode_parts(parts, blocks),
+        // Structured output that came as itself.
+        Some(node @ Node::Object(_)) => node.into_value().to_string(),
         _ => String::new(),
     };
     let refusal = message.take_text("refusal").filter(|refusal| !refusal.is_empty());

@@ -1,8 +1,11 @@
 //! One choice of a whole answer, folded from its events.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::{AUDIO, CHOICE, CUSTOM, DELTA, LEGACY, ME, MESSAGE};
+use crate::dialect::citation;
 use crate::event::{Block, Delta, Event, Finish};
 use crate::ir::Extra;
 use crate::json::write;
@@ -12,7 +15,7 @@ use crate::json::write;
 pub(super) struct Choice<'e> {
     blocks: Vec<(u32, Piece<'e>)>,
     finish: Option<(&'e Finish, &'e Extra)>,
-    citations: Vec<&'e Map<String, Value>>,
+    citations: Vec<Cow<'e, Map<String, Value>>>,
     logprobs: Map<String, Value>,
     /// Members of the choice and of the message that came in private deltas.
     private: Vec<&'e Extra>,
@@ -41,7 +44,7 @@ impl<'e> Choice<'e> {
 
     fn take_delta(&mut self, block: u32, delta: &'e Delta) {
         match delta {
-            Delta::Citation(extra) => return self.citations.extend(extra.of(ME)),
+            Delta::Citation(extra) => return self.citations.extend(citation::of(extra, ME)),
             Delta::Logprobs(extra) => return merge_logprobs(&mut self.logprobs, extra),
             Delta::Private(extra) if extra.of(ME).is_some_and(|fields| !fields.contains_key(AUDIO)) => return self.private.push(extra),
             _ => {}

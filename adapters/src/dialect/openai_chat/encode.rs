@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::{CUSTOM, LEGACY, ME, NAME, ROLE};
+use super::{CUSTOM, LEGACY, ME, MEMBERS, NAME, ROLE, TOOL, UNNAMED};
 use crate::dialect::openai::{self, extra};
 use crate::dialect::{DialectId, Target};
 use crate::fault::Fault;
@@ -210,6 +210,7 @@ fn encode_tool(tool: &Tool<'_>, legacy: bool, out: &mut Vec<u8>) {
     private_members(&tool.extra, out);
     if !legacy {
         write::close(out);
+        group(&tool.extra, TOOL, out);
     }
     write::close(out);
 }
@@ -256,6 +257,7 @@ fn encode_system(parts: &[Part<'_>], out: &mut Vec<u8>) {
         }
         write::key(out, "content");
         encode_content(message, out);
+        group(&message[0].extra, MEMBERS, out);
         write::close(out);
     }
 }
@@ -286,7 +288,7 @@ fn encode_user(message: &Message<'_>, index: usize, out: &mut Vec<u8>, losses: &
         if *is_error {
             lose(losses, format!("messages[{index}].content[{part_index}].is_error"), Gravity::Tuning);
         }
-        encode_result(call_id, parts, &part.extra, &mut own, out);
+        encode_result(call_id, parts, &part.extra, &mut own, out, losses, || format!("messages[{index}].content[{part_index}].content"));
     }
     for (part_index, part) in message.parts.iter().enumerate() {
         if matches!(part.kind, PartKind::ToolResult { .. }) {
@@ -315,19 +317,33 @@ fn encode_turn(role: &str, message: &Message<'_>, parts: &[Part<'_>], out: &mut 
     write::close(out);
 }
 
-fn encode_result<'a>(call_id: &str, parts: &[Part<'a>], extra: &Extra, overflow: &mut Vec<Part<'a>>, out: &mut Vec<u8>) {
+fn encode_result<'a>(
+    call_id: &str,
+    parts: &[Part<'a>],
+    extra: &Extra,
+    overflow: &mut Vec<Part<'a>>,
+    out: &mut Vec<u8>,
+    losses: &mut Vec<Loss>,
+    path: impl Fn() -> String,
+) {
     let legacy = marked(extra, LEGACY);
     let own = extra.dialect == Some(ME);
     write::open(out);
     write::text(out, "role", if legacy { "function" } else { "tool" });
-    write::text(out, if legacy { "name" } else { "tool_call_id" }, call_id);
+    if !marked(extra, UNNAMED) {
+        write::text(out, if legacy { "name" } else { "tool_call_id" }, call_id);
+    }
     write::key(out, "content");
     if own {
         encode_content(parts, out);
     } else {
-        let (text, other): (Vec<Part<'a>>, Vec<Part<'a>>) = parts.iter().cloned().partition(|part| matches!(part.kind, PartKind::Text(_)));
+        let (text, other): (Vec<Part<'a>>, Vec<Part<'a>>) = parts.iter().cloned().partition(is_text);
         encode_content(&text, out);
-        overflow.extend(other.into_iter().filter(carried));
+        let (held, lost): (Vec<Part<'a>>, Vec<Part<'a>>) = other.into_iter().partition(carried);
+        overflow.extend(held);
+        if !lost.is_empty() {
+            lose(losses, path(), Gravity::Meaning);
+        }
     }
     private_members(extra, out);
     write::close(out);
@@ -441,7 +457,7 @@ fn encode_content(parts: &[Part<'_>], out: &mut Vec<u8>) {
     match parts {
         [] => return out.extend_from_slice(b"\"\""),
         [Part { kind: PartKind::Text(text), extra, .. }]
-            if extra.of(ME).is_none_or(|fields| fields.keys().all(|key| key == ROLE || key == NAME)) =>
+            if extra.of(ME).is_none_or(|fields| fields.keys().all(|key| matches!(key.as_str(), ROLE | NAME | MEMBERS))) =>
         {
             return write::string(out, text);
         }
@@ -510,6 +526,11 @@ fn encode_part(part: &Part<'_>, out: &mut Vec<u8>) {
 }
 
 /// The dialect has a form for this part.
+/// A document of text is text.
+fn is_text(part: &Part<'_>) -> bool {
+    matches!(part.kind, PartKind::Text(_) | PartKind::Document { source: Source::Text { .. }, .. })
+}
+
 fn carried(part: &Part<'_>) -> bool {
     match &part.kind {
         PartKind::Text(_) | PartKind::Refusal(_) => true,
@@ -538,9 +559,16 @@ fn marked(extra: &Extra, mark: &str) -> bool {
 fn private_members(extra: &Extra, out: &mut Vec<u8>) {
     let Some(fields) = extra.of(ME) else { return };
     for (name, value) in fields {
-        let mark = matches!(name.as_str(), LEGACY | CUSTOM) && value == &Value::Bool(true);
-        if !mark && name != ROLE && name != NAME {
+        let mark = matches!(name.as_str(), LEGACY | CUSTOM | UNNAMED) && value == &Value::Bool(true);
+        if !mark && !matches!(name.as_str(), ROLE | NAME | MEMBERS | TOOL) {
             write::value(out, name, value);
         }
+    }
+}
+
+/// Members that were kept under a mark.
+fn group(extra: &Extra, mark: &str, out: &mut Vec<u8>) {
+    if let Some(members) = extra.of(ME).and_then(|fields| fields.get(mark)).and_then(Value::as_object) {
+        write::members(out, members);
     }
 }

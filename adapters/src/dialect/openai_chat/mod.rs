@@ -7,10 +7,10 @@
 use serde_json::Value;
 
 use super::openai::{error, extra};
-use super::{Dialect, DialectId};
+use super::{AsksIn, Dialect, DialectId};
 use crate::event::Finish;
 use crate::fault::Fault;
-use crate::frame::sse;
+use crate::frame::{Framing, sse};
 use crate::ir::{CacheMark, Extra};
 use crate::json::node::Node;
 
@@ -20,12 +20,15 @@ mod encode;
 mod request;
 mod stream;
 mod tap;
-mod usage;
+pub(super) mod usage;
 
 pub(super) const ROW: Dialect = Dialect {
     id: ME,
     name: "openai-chat",
     chat_path: "/chat/completions",
+    framing: Framing::Sse,
+    framing_asked: None,
+    asks_in: AsksIn::Body,
     decode_request: |body| request::decode(body),
     encode_request: encode::encode,
     decode_answer: answer::decode,
@@ -34,9 +37,10 @@ pub(super) const ROW: Dialect = Dialect {
     stream_encoder: |client| Box::new(stream::Encoder::new(client)),
     end_marker: b"[DONE]",
     asked_usage: Some(is_asked_usage),
-    tap: || Box::new(tap::ChatTap::default()),
+    tap,
+    counted_tokens: "input_tokens",
     encode_error: error::encode,
-    encode_error_event,
+    encode_error_event: |fault, _, out| encode_error_event(fault, out),
     rate_fields: super::openai::RATE_FIELDS,
     decode_error: error::decode,
 };
@@ -51,6 +55,12 @@ const CUSTOM: &str = "custom";
 const ROLE: &str = "role";
 /// Private mark of the name that a system block's message had.
 const NAME: &str = "message_name";
+/// Private mark of what a system block's message had beside content and name.
+const MEMBERS: &str = "members";
+/// Private mark of what a tool had beside its function.
+const TOOL: &str = "tool";
+/// Private mark of a result that named no call.
+const UNNAMED: &str = "unnamed";
 /// Where a private delta or usage keeps new top-level members of a chunk.
 const CHUNK: &str = "chunk";
 /// Where a private delta keeps members of a choice.
@@ -64,7 +74,12 @@ const MESSAGE: &str = "message";
 /// Where a finish keeps the provider's own word, if the hub's leads to another.
 const FINISH_REASON: &str = "finish_reason";
 
-fn encode_error_event(fault: &Fault, out: &mut Vec<u8>) {
+/// A reader of chat streams and answers, and of the older completions, which differ in where their text stands.
+pub(super) fn tap() -> Box<dyn super::Tap> {
+    Box::new(tap::ChatTap::default())
+}
+
+pub(super) fn encode_error_event(fault: &Fault, out: &mut Vec<u8>) {
     sse::begin_data(out);
     error::encode(fault, out);
     sse::end(out);
@@ -113,8 +128,14 @@ fn cache_mark(node: &Node<'_>) -> Option<CacheMark> {
     Some(if control.look_text("ttl") == Some("1h") { CacheMark::Hour1 } else { CacheMark::Minutes5 })
 }
 
+/// The same of a member that was kept.
+fn cache_mark_of(control: &Value) -> Option<CacheMark> {
+    let control = control.as_object()?;
+    Some(if control.get("ttl").and_then(Value::as_str) == Some("1h") { CacheMark::Hour1 } else { CacheMark::Minutes5 })
+}
+
 /// The usage event is the one without choices.
-fn is_asked_usage(event: &[u8]) -> bool {
+pub(super) fn is_asked_usage(event: &[u8]) -> bool {
     let is_without_choices =
         [&b"\"choices\":[]"[..], b"\"choices\": []"].iter().any(|needle| memchr::memmem::find(event, needle).is_some());
     is_without_choices && memchr::memmem::find(event, b"\"usage\"").is_some()

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use serde_json::{Value, json};
 
-use super::{CUSTOM, LEGACY, ME, NAME, ROLE};
+use super::{CUSTOM, LEGACY, ME, MEMBERS, NAME, ROLE, TOOL, UNNAMED};
 use crate::dialect::openai::{self, extra, field};
 use crate::fault::Fault;
 use crate::ir::{Chat, Extra, Logprobs, Message, Mode, OutputFormat, Part, PartKind, Reasoning, Role, Source, Tool, ToolChoice};
@@ -51,7 +51,8 @@ fn decode_tuning<'a>(object: &mut Object<'a>, chat: &mut Chat<'a>) -> Result<(),
     chat.top_k = object.take_u64("top_k");
     chat.frequency_penalty = field::float(object, "frequency_penalty")?;
     chat.presence_penalty = field::float(object, "presence_penalty")?;
-    chat.seed = field::int(object, "seed")?;
+    // Mistral's name for it.
+    chat.seed = field::int(object, "seed")?.or(field::int(object, "random_seed")?);
     chat.n = field::uint32(object, "n")?;
     chat.user = field::text(object, "user")?;
     chat.service_tier = field::text(object, "service_tier")?;
@@ -130,7 +131,13 @@ fn decode_tools<'a>(object: &mut Object<'a>, chat: &mut Chat<'a>) -> Result<(), 
 
 fn decode_tool<'a>(mut tool: Object<'a>, index: usize) -> Result<Tool<'a>, Fault> {
     if let Some(function) = tool.take_object("function") {
-        return decode_function(function, || format!("tools[{index}].function.name"));
+        let mut decoded = decode_function(function, || format!("tools[{index}].function.name"))?;
+        tool.take("type");
+        if !tool.is_empty() {
+            decoded.cache = tool.look("cache_control").and_then(super::cache_mark);
+            extra::put(&mut decoded.extra, ME, TOOL, Value::Object(tool.into_map()));
+        }
+        return Ok(decoded);
     }
     if !matches!(tool.look_text("type"), Some(kind) if kind != "function") {
         return Err(field::invalid(format!("tools[{index}].function"), "write an object with a name"));
@@ -181,6 +188,8 @@ fn decode_tool_choice<'a>(node: Node<'a>, chat: &mut Chat<'a>) -> Result<ToolCho
 
 fn decode_messages<'a>(messages: Vec<Node<'a>>, chat: &mut Chat<'a>) -> Result<(), Fault> {
     let mut in_results = false;
+    // Calls of the last turn of the assistant, for results that do not name theirs.
+    let mut unanswered: std::collections::VecDeque<Cow<'a, str>> = Default::default();
     for (index, node) in messages.into_iter().enumerate() {
         let mut object = node.into_object().ok_or_else(|| field::invalid(format!("messages[{index}]"), "write an object with a role"))?;
         let role = object.take_text("role").ok_or_else(|| field::invalid(format!("messages[{index}].role"), "write the message's role"))?;
@@ -195,9 +204,13 @@ fn decode_messages<'a>(messages: Vec<Node<'a>>, chat: &mut Chat<'a>) -> Result<(
                 chat.messages.push(message);
             }
             "user" => chat.messages.push(decode_message(Role::User, object, index)?),
-            "assistant" => chat.messages.push(decode_assistant(object, index)?),
+            "assistant" => {
+                let message = decode_assistant(object, index)?;
+                unanswered = message.parts.iter().filter_map(called).collect();
+                chat.messages.push(message);
+            }
             "tool" | "function" => {
-                let part = decode_result(&role, object, index)?;
+                let part = decode_result(&role, object, index, unanswered.pop_front())?;
                 in_results = true;
                 match chat.messages.last_mut() {
                     Some(last) if was_in_results => last.parts.push(part),
@@ -216,8 +229,15 @@ fn decode_system<'a>(role: &str, object: Object<'a>, index: usize, chat: &mut Ch
     let first = chat.system.is_empty();
     let message = decode_message(Role::System, object, index)?;
     let mut parts = message.parts;
-    if let Some(part) = parts.first_mut().filter(|_| !first || role != "system" || message.name.is_some()) {
+    if let Some(part) = parts.last_mut().filter(|part| part.cache.is_none()) {
+        part.cache = message.extra.fields.get("cache_control").and_then(super::cache_mark_of);
+    }
+    let is_plain = first && role == "system" && message.name.is_none() && message.extra.is_empty();
+    if let Some(part) = parts.first_mut().filter(|_| !is_plain) {
         extra::put(&mut part.extra, ME, ROLE, Value::String(role.to_owned()));
+        if !message.extra.is_empty() {
+            extra::put(&mut part.extra, ME, MEMBERS, Value::Object(message.extra.fields));
+        }
         if let Some(name) = &message.name {
             extra::put(&mut part.extra, ME, NAME, Value::String(name.clone().into_owned()));
         }
@@ -308,17 +328,24 @@ fn decode_call<'a>(node: Node<'a>) -> Option<Part<'a>> {
     Some(Part { kind, cache: None, extra: extra::rest(ME, call) })
 }
 
-fn decode_result<'a>(role: &str, mut object: Object<'a>, index: usize) -> Result<Part<'a>, Fault> {
+fn called<'a>(part: &Part<'a>) -> Option<Cow<'a, str>> {
+    if let PartKind::ToolCall { id, .. } = &part.kind { Some(id.clone()) } else { None }
+}
+
+/// `call` is the one whose turn it is: some servers take a result without the id of its call.
+fn decode_result<'a>(role: &str, mut object: Object<'a>, index: usize, call: Option<Cow<'a, str>>) -> Result<Part<'a>, Fault> {
     let content = object.take("content").map_or_else(|| Ok(Vec::new()), |content| decode_content(content, index))?;
     let legacy = role == "function";
     let id = object.take_text(if legacy { "name" } else { "tool_call_id" });
+    let is_unnamed = id.is_none() && !legacy;
+    let call_id = id.or(call.filter(|_| is_unnamed));
     let call_id =
-        id.ok_or_else(|| field::invalid(format!("messages[{index}].tool_call_id"), "write the id of the call that this answers"))?;
+        call_id.ok_or_else(|| field::invalid(format!("messages[{index}].tool_call_id"), "write the id of the call that this answers"))?;
     let mut part =
         Part { kind: PartKind::ToolResult { call_id, parts: content, is_error: false }, cache: None, extra: extra::rest(ME, object) };
     part.extra.dialect = Some(ME);
-    if legacy {
-        extra::put(&mut part.extra, ME, LEGACY, Value::Bool(true));
+    for (mark, _) in [(LEGACY, legacy), (UNNAMED, is_unnamed)].into_iter().filter(|(_, is_set)| *is_set) {
+        extra::put(&mut part.extra, ME, mark, Value::Bool(true));
     }
     Ok(part)
 }

@@ -3,6 +3,8 @@
 //! Estimate: one pass over the bytes of an event, which skips strings with `memchr`, and a copy of its text; no allocation
 //! for an event that is not cut.
 
+use smallvec::SmallVec;
+
 use super::answer::CHOICES_MAX;
 use super::usage;
 use crate::dialect::openai::error;
@@ -23,7 +25,7 @@ pub(super) struct ChatTap {
 struct Look {
     seen: Seen,
     /// How far each choice is, by its index.
-    choices: Vec<u8>,
+    choices: SmallVec<[u8; CHOICES_INLINE]>,
 }
 
 impl Tap for ChatTap {
@@ -40,7 +42,7 @@ impl Tap for ChatTap {
 
     fn whole(&mut self, body: &[u8]) {
         let well_formed = self.look.seen.whole(|seen| {
-            let mut look = Look { seen: std::mem::take(seen), choices: Vec::new() };
+            let mut look = Look { seen: std::mem::take(seen), choices: SmallVec::new() };
             let well_formed = look.chunk(body).is_ok();
             *seen = look.seen;
             well_formed
@@ -133,6 +135,9 @@ impl Look {
         Ok(bytes)
     }
 }
+
+/// Choices that need no allocation: as many as a vector's own size holds.
+const CHOICES_INLINE: usize = 16;
 
 const UNSEEN: u8 = 0;
 const BEGUN: u8 = 1;

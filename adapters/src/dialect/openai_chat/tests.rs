@@ -1,4 +1,6 @@
-//! Claims about the dialect on small examples; recorded traffic is checked in `tests/openai_corpus.rs`.
+//! Claims about the dialect on small examples; recorded traffic is checked in `adapters/tests/corpus.rs`.
+
+mod imitations;
 
 use serde_json::{Value, json};
 
@@ -6,6 +8,7 @@ use super::{ME, ROW};
 use crate::dialect::{Client, DialectId, Target};
 use crate::event::{Block, Delta, Event, Finish};
 use crate::fault::{Fault, Kind};
+use crate::frame::Framing;
 use crate::ir::{CacheMark, Chat, Effort, Extra, Gravity, Loss, Message, Mode, Part, PartKind, Reasoning, Role, Source, ToolChoice};
 use crate::usage::Usage;
 
@@ -190,7 +193,7 @@ fn events() -> Vec<Event> {
 }
 
 fn client(mode: Mode, stream_usage: bool) -> Client<'static> {
-    Client { model: "asked".into(), mode, stream_usage, now_unix: 7 }
+    Client { model: "asked".into(), mode, stream_usage, now_unix: 7, framing: Framing::Sse }
 }
 
 fn stream(events: &[Event], stream_usage: bool) -> String {
@@ -289,7 +292,7 @@ fn the_tap_sees_what_the_decoder_sees() {
 #[test]
 fn a_broken_stream_ends_with_one_error_event() {
     let mut out = Vec::new();
-    (ROW.encode_error_event)(&Fault::new(Kind::UpstreamCut, "upstream broke off"), &mut out);
+    (ROW.encode_error_event)(&Fault::new(Kind::UpstreamCut, "upstream broke off"), Framing::Sse, &mut out);
     let wanted =
         "data: {\"error\":{\"message\":\"upstream broke off\",\"type\":\"upstream_error\",\"param\":null,\"code\":\"upstream_error\"}}\n\n";
     assert_eq!(String::from_utf8(out).unwrap(), wanted);

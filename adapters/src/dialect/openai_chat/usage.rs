@@ -112,7 +112,7 @@ fn milliseconds(seconds: Option<f64>) -> u64 {
 }
 
 /// The hub's figure, and the members that it has no word for.
-pub(super) fn decode(mut object: Object<'_>) -> (Usage, Extra) {
+pub(in crate::dialect) fn decode(mut object: Object<'_>) -> (Usage, Extra) {
     let mut figures = Figures::default();
     for (name, node) in object.rest() {
         match (group(name.as_bytes()), node) {
@@ -176,7 +176,7 @@ fn figure(figures: &mut Figures, group: Group, name: &[u8], value: &mut Cursor<'
 }
 
 /// The object, where a value may stand. The dialect's own details go back as they came.
-pub(super) fn encode(usage: &Usage, extra: &Extra, out: &mut Vec<u8>) {
+pub(in crate::dialect) fn encode(usage: &Usage, extra: &Extra, out: &mut Vec<u8>) {
     let own = extra.of(ME);
     let raw = |name: &str, figure: u64| own.and_then(|fields| fields.get(name)).and_then(Value::as_u64).unwrap_or(figure);
     write::open(out);

@@ -246,8 +246,7 @@ pub(super) fn encode(events: &[Event], client: &Client<'_>, out: &mut Vec<u8>) {
     if let Some(Event::Fault(fault)) = events.iter().find(|event| matches!(event, Event::Fault(_))) {
         return error::encode(fault, out);
     }
-    let client =
-        Client { model: client.model.clone().into_owned().into(), mode: Mode::Whole, stream_usage: true, now_unix: client.now_unix };
+    let client = Client { model: client.model.clone().into_owned().into(), mode: Mode::Whole, stream_usage: true, ..client.clone() };
     let mut encoder = Encoder::new(client);
     let mut none = Vec::new();
     events.iter().for_each(|event| encoder.encode(event, &mut none));

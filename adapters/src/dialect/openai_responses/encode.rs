@@ -340,6 +340,11 @@ fn carried(part: &Part<'_>) -> bool {
     }
 }
 
+/// Sound that is not in the request itself.
+fn is_lost_sound(part: &Part<'_>) -> bool {
+    matches!(part.kind, PartKind::Audio { .. }) && !carried(part)
+}
+
 /// An item of its own, as it came: a part that is one has a `type` that no message part has.
 fn is_own_item(part: &Part<'_>) -> bool {
     matches!(part.kind, PartKind::Private | PartKind::Thinking { .. })
@@ -356,7 +361,13 @@ fn encode_user(message: &Message<'_>, index: usize, out: &mut Vec<u8>, losses: &
                 if *is_error {
                     lose(losses, format!("messages[{index}].content[{part_index}].is_error"), Gravity::Tuning);
                 }
+                if parts.iter().any(is_lost_sound) {
+                    lose(losses, format!("messages[{index}].content[{part_index}].content"), Gravity::Meaning);
+                }
                 encode_result(call_id, parts, &part.extra, out);
+            }
+            PartKind::Audio { .. } if is_lost_sound(part) => {
+                lose(losses, format!("messages[{index}].content[{part_index}]"), Gravity::Meaning);
             }
             PartKind::Private if all_answers && is_own_item(part) => encode_own_item(part, out),
             _ => {}

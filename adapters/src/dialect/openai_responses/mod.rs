@@ -6,7 +6,8 @@
 use serde_json::{Map, Value};
 
 use super::openai::error;
-use super::{Dialect, DialectId};
+use super::{AsksIn, Dialect, DialectId};
+use crate::frame::Framing;
 use crate::ir::Extra;
 
 mod answer;
@@ -22,6 +23,9 @@ pub(super) const ROW: Dialect = Dialect {
     id: ME,
     name: "openai-responses",
     chat_path: "/responses",
+    framing: Framing::Sse,
+    framing_asked: None,
+    asks_in: AsksIn::Body,
     decode_request: |body| request::decode(body),
     encode_request: encode::encode,
     decode_answer: answer::decode,
@@ -31,8 +35,9 @@ pub(super) const ROW: Dialect = Dialect {
     end_marker: b"response.completed",
     asked_usage: None,
     tap: || Box::new(tap::ResponsesTap::default()),
+    counted_tokens: "input_tokens",
     encode_error: error::encode,
-    encode_error_event: |fault, out| response::failed_event(&response::Head::default(), 0, fault, out),
+    encode_error_event: |fault, _, out| response::failed_event(&response::Head::default(), 0, fault, out),
     rate_fields: super::openai::RATE_FIELDS,
     decode_error: error::decode,
 };

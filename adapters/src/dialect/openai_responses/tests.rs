@@ -1,4 +1,4 @@
-//! Claims about the dialect on small examples; recorded traffic is checked in `tests/openai_corpus.rs`.
+//! Claims about the dialect on small examples; recorded traffic is checked in `adapters/tests/corpus.rs`.
 
 use serde_json::{Value, json};
 
@@ -6,6 +6,7 @@ use super::ROW;
 use crate::dialect::{Client, DialectId, Target};
 use crate::event::{Block, Delta, Event, Finish};
 use crate::fault::{Fault, Kind};
+use crate::frame::Framing;
 use crate::ir::{Extra, Gravity, Loss, Mode, PartKind, Role};
 use crate::usage::Usage;
 
@@ -105,7 +106,7 @@ fn events(reason: Finish) -> Vec<Event> {
 }
 
 fn client(mode: Mode) -> Client<'static> {
-    Client { model: "asked".into(), mode, stream_usage: true, now_unix: 7 }
+    Client { model: "asked".into(), mode, stream_usage: true, now_unix: 7, framing: Framing::Sse }
 }
 
 fn stream(events: &[Event]) -> String {

@@ -124,6 +124,7 @@ impl State {
             chunk.take_any(name);
         }
         let mut news = extra::news(chunk, &self.known);
+        news.retain(|_, value| !value.is_null());
         extra::remember(&mut self.known, ME, &news);
         // Azure's first chunk has filter results and no name yet.
         if !self.started && (!id.is_empty() || !choices.is_empty()) {
@@ -139,6 +140,9 @@ impl State {
             // Moonshot's streams.
             inner_usage = choice.take_object("usage").or(inner_usage);
             self.choice(choice, &mut news, events)?;
+            if self.over {
+                return Ok(());
+            }
         }
         self.searched |= events.iter().skip(begin).any(is_web_citation);
         if let Some(usage) = usage.or(inner_usage) {
@@ -163,8 +167,15 @@ impl State {
             None => return Err(malformed("too many choices")),
         };
         let choice = &mut self.choices[at];
-        if let Some(delta) = object.take_object("delta").or_else(|| object.take_object("message")) {
+        let delta = object.take_object("delta");
+        // One server says each delta again as a message, others a message alone.
+        if let Some(delta) = object.take_object("message").filter(|_| delta.is_none()).or(delta) {
             choice.delta(delta, events)?;
+        }
+        if let Some(error) = object.take_object("error") {
+            self.over = true;
+            events.push(Event::Fault(error::in_band(Node::Object(error))));
+            return Ok(());
         }
         if let Some(logprobs) = object.take_object("logprobs") {
             let block = choice.text_block(events);
@@ -206,6 +217,10 @@ impl Choice {
         match delta.take_any("content") {
             Some(Node::Text(text)) => self.text(Track::Text, Block::Text, Delta::Text, text.into_owned(), events),
             Some(Node::List(parts)) => self.parts(parts, events),
+            // Structured output that came as itself.
+            Some(node @ Node::Object(_)) => {
+                self.text(Track::Text, Block::Text, Delta::Text, node.into_value().to_string(), events);
+            }
             _ => {}
         }
         if let Some(Node::Text(text)) = delta.take_any("refusal") {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::super::choice::{encode_call, encode_thinking_block};
 use super::super::{AUDIO, CHOICE, CHUNK, DELTA, FINISH_REASON, LEGACY, ME, encode_error_event, finish_word, usage};
-use crate::dialect::{Client, StreamEncoder};
+use crate::dialect::{Client, StreamEncoder, citation};
 use crate::event::{Block, Delta, Event, Finish};
 use crate::frame::sse;
 use crate::ir::Extra;
@@ -20,6 +20,10 @@ pub(in crate::dialect::openai_chat) struct Encoder {
     client: Client<'static>,
     /// From `data: ` to the opening bracket of `choices`.
     head: Vec<u8>,
+    /// How much of it stands before the provider's own members.
+    bare_len: usize,
+    /// Those members.
+    own: Map<String, Value>,
     /// From the closing bracket of `choices` to the end of the event.
     tail: &'static [u8],
     choices: VecDeque<Choice>,
@@ -49,7 +53,7 @@ const TAIL_WITH_USAGE: &[u8] = b"],\"usage\":null}\n\n";
 impl Encoder {
     pub(in crate::dialect::openai_chat) fn new(client: Client<'static>) -> Encoder {
         let tail = if client.stream_usage { TAIL_WITH_USAGE } else { TAIL };
-        Encoder { client, head: Vec::new(), tail, choices: VecDeque::new(), usage: None }
+        Encoder { client, head: Vec::new(), bare_len: 0, own: Map::new(), tail, choices: VecDeque::new(), usage: None }
     }
 
     fn start(&mut self, id: &str, model: &str, created: Option<u64>, extra: &Extra) {
@@ -61,11 +65,26 @@ impl Encoder {
         write::text(head, "object", "chat.completion.chunk");
         write::uint(head, "created", created.unwrap_or(self.client.now_unix));
         write::text(head, "model", if self.client.model.is_empty() { model } else { &self.client.model });
+        self.bare_len = head.len();
         if let Some(fields) = extra.of(ME) {
             write::members(head, fields);
+            self.own.clone_from(fields);
         }
         write::key(head, "choices");
         head.push(b'[');
+    }
+
+    /// The head of a chunk that has new top-level members: one of a name that the head has, too, stands once.
+    fn head_beside(&self, news: Option<&Map<String, Value>>, out: &mut Vec<u8>) {
+        match news {
+            Some(news) if self.own.keys().any(|name| news.contains_key(name)) => {
+                out.extend_from_slice(&self.head[..self.bare_len]);
+                self.own.iter().filter(|(name, _)| !news.contains_key(*name)).for_each(|(name, value)| write::value(out, name, value));
+                write::key(out, "choices");
+                out.push(b'[');
+            }
+            _ => out.extend_from_slice(&self.head),
+        }
     }
 
     /// One chunk of one choice whose delta `delta` writes.
@@ -166,12 +185,12 @@ impl Encoder {
                 write::close(out);
             }),
             (Delta::Citation(extra), _) => {
-                let Some(fields) = extra.of(ME) else { return };
+                let Some(fields) = citation::of(extra, ME) else { return };
                 self.chunk(index, out, |out| {
                     write::key(out, "annotations");
                     write::open_list(out);
                     write::open(out);
-                    write::members(out, fields);
+                    write::members(out, &fields);
                     write::close(out);
                     write::close_list(out);
                 });
@@ -203,7 +222,7 @@ impl Encoder {
         logprobs: Option<&Map<String, Value>>,
         out: &mut Vec<u8>,
     ) {
-        out.extend_from_slice(&self.head);
+        self.head_beside(chunk, out);
         out.push(b'{');
         write::uint(out, "index", u64::from(index));
         write::key(out, "delta");
@@ -260,12 +279,13 @@ impl Encoder {
 
     fn end(&mut self, out: &mut Vec<u8>) {
         if let Some((figure, extra)) = self.usage.take().filter(|_| self.client.stream_usage) {
-            out.extend_from_slice(&self.head);
+            let news = extra.of(ME).and_then(|fields| fields.get(CHUNK)).and_then(Value::as_object);
+            self.head_beside(news, out);
             out.push(b']');
             write::key(out, "usage");
             usage::encode(&figure, &extra, out);
-            if let Some(fields) = extra.of(ME).and_then(|fields| fields.get(CHUNK)).and_then(Value::as_object) {
-                write::members(out, fields);
+            if let Some(news) = news {
+                write::members(out, news);
             }
             out.extend_from_slice(b"}\n\n");
         }

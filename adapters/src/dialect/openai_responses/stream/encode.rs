@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::super::item::{Body, Item, Part, Status, write_text};
 use super::super::response::{self, Head, State, begin_event, end_event};
 use super::super::{BREAK, CUSTOM, EVENT, ITEM, JOINED, ME, RAW, has, marked};
-use crate::dialect::{Client, DialectId, StreamEncoder};
+use crate::dialect::{Client, DialectId, StreamEncoder, citation};
 use crate::event::{Block, Delta, Event, Finish};
 use crate::ir::{Extra, Mode};
 use crate::json::write;
@@ -249,15 +249,15 @@ impl Encoder {
     }
 
     fn citation(&mut self, item: usize, part: usize, extra: &Extra, out: &mut Vec<u8>) {
-        let (Some(fields), Body::Message { parts }) = (extra.of(ME), &mut self.items[item].body) else { return };
+        let (Some(fields), Body::Message { parts }) = (citation::of(extra, ME), &mut self.items[item].body) else { return };
         let index = parts[part].annotations.len();
-        parts[part].annotations.push(fields.clone());
+        parts[part].annotations.push(fields.clone().into_owned());
         self.emit("response.output_text.annotation.added", out, |this, out| {
             this.write_place(item, Some(("content_index", part)), out);
             write::uint(out, "annotation_index", index as u64);
             write::key(out, "annotation");
             write::open(out);
-            write::members(out, fields);
+            write::members(out, &fields);
             write::close(out);
         });
     }
