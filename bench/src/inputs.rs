@@ -1,7 +1,7 @@
 //! The inputs: recorded bodies and streams, heads as SDKs and providers send them, and large bodies made of turns.
 
 use ringway_adapters::dialect::DialectId;
-use ringway_adapters::frame::sse::event_len;
+use ringway_adapters::frame::Framing;
 
 /// A request's head as the provider's own Python SDK sends it.
 pub const REQUEST_HEAD: &[u8] = b"POST /v1/chat/completions HTTP/1.1\r\n\
@@ -62,12 +62,21 @@ pub fn chat_body(body_bytes: usize) -> Vec<u8> {
     body.into_bytes()
 }
 
+/// Dialects whose recorded traffic stands in `fixtures`.
+pub const RECORDED: &[DialectId] =
+    &[DialectId::OpenaiChat, DialectId::OpenaiResponses, DialectId::Anthropic, DialectId::Cohere, DialectId::Ollama];
+
 /// A recorded request with tools, a tool call and its result.
 pub fn request(dialect: DialectId) -> &'static str {
     match dialect {
         DialectId::OpenaiChat => include_str!("../fixtures/chat_request.json"),
         DialectId::OpenaiResponses => include_str!("../fixtures/responses_request.json"),
         DialectId::Anthropic => include_str!("../fixtures/messages_request.json"),
+        DialectId::Gemini => include_str!("../fixtures/gemini_request.json"),
+        DialectId::BedrockConverse => include_str!("../fixtures/converse_request.json"),
+        DialectId::Cohere => include_str!("../fixtures/cohere_request.json"),
+        DialectId::Ollama => include_str!("../fixtures/ollama_request.json"),
+        other => panic!("no recorded request of {other:?}"),
     }
 }
 
@@ -77,6 +86,11 @@ pub fn answer(dialect: DialectId) -> &'static [u8] {
         DialectId::OpenaiChat => include_bytes!("../fixtures/chat_answer.json"),
         DialectId::OpenaiResponses => include_bytes!("../fixtures/responses_answer.json"),
         DialectId::Anthropic => include_bytes!("../fixtures/messages_answer.json"),
+        DialectId::Gemini => include_bytes!("../fixtures/gemini_answer.json"),
+        DialectId::BedrockConverse => include_bytes!("../fixtures/converse_answer.json"),
+        DialectId::Cohere => include_bytes!("../fixtures/cohere_answer.json"),
+        DialectId::Ollama => include_bytes!("../fixtures/ollama_answer.json"),
+        other => panic!("no recorded answer of {other:?}"),
     }
 }
 
@@ -86,9 +100,16 @@ pub fn stream_events(dialect: DialectId) -> Vec<&'static [u8]> {
         DialectId::OpenaiChat => include_bytes!("../fixtures/chat_stream.sse"),
         DialectId::OpenaiResponses => include_bytes!("../fixtures/responses_stream.sse"),
         DialectId::Anthropic => include_bytes!("../fixtures/messages_stream.sse"),
+        DialectId::Gemini => include_bytes!("../fixtures/gemini_stream.sse"),
+        DialectId::BedrockConverse => include_bytes!("../fixtures/converse_stream.bin"),
+        DialectId::Cohere => include_bytes!("../fixtures/cohere_stream.sse"),
+        DialectId::Ollama => include_bytes!("../fixtures/ollama_stream.ndjson"),
+        other => panic!("no recorded stream of {other:?}"),
     };
+    // Gemini's was asked for with `alt=sse`.
+    let framing = if dialect == DialectId::Gemini { Framing::Sse } else { dialect.row().framing };
     let mut events = Vec::new();
-    while let Some(len) = event_len(rest) {
+    while let Some(len) = framing.event_len(rest) {
         let (event, tail) = rest.split_at(len);
         events.push(event);
         rest = tail;

@@ -6,7 +6,6 @@ use std::hint::black_box;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use ringway_adapters::dialect::DIALECTS;
 use ringway_adapters::frame::sse::SseSplitter;
 use ringway_adapters::json::{node, peek};
 use ringway_bench::inputs;
@@ -25,6 +24,8 @@ const PARSERS: &[Parser] = &[
     Parser { name: "node", read: |body| node::parse(black_box(body)).map(black_box).is_ok() },
     Parser { name: "simd-json tape", read: |body| simd_json::to_tape(black_box(body)).map(black_box).is_ok() },
     Parser { name: "simd-json borrowed", read: |body| simd_json::to_borrowed_value(black_box(body)).map(black_box).is_ok() },
+    Parser { name: "sonic-rs lazy", read: |body| sonic_rs::from_slice::<sonic_rs::LazyValue<'_>>(black_box(body)).map(black_box).is_ok() },
+    Parser { name: "sonic-rs value", read: |body| sonic_rs::from_slice::<sonic_rs::Value>(black_box(body)).map(black_box).is_ok() },
     Parser { name: "serde_json value", read: |body| serde_json::from_slice::<Value>(black_box(body)).map(black_box).is_ok() },
 ];
 
@@ -81,12 +82,13 @@ fn times(bodies: &[Vec<u8>]) -> Vec<Duration> {
 fn made() -> Vec<Row> {
     let row = |name: &str, bodies: Vec<Vec<u8>>| Row { name: name.to_owned(), bodies };
     vec![
-        row("request of 1 KB", vec![inputs::chat_body(1024); 200]),
+        row("request of 1.5 KB", vec![inputs::chat_body(1536); 200]),
         row("request of 32 KB", vec![inputs::chat_body(32 * 1024); 20]),
+        row("request of 100 KB", vec![inputs::chat_body(100 * 1024); 10]),
         row("request of 500 KB", vec![inputs::chat_body(500 * 1024); 4]),
-        row("recorded requests", DIALECTS.iter().map(|row| inputs::request(row.id).as_bytes().to_vec()).collect()),
-        row("recorded answers", DIALECTS.iter().map(|row| inputs::answer(row.id).to_vec()).collect()),
-        row("recorded events", DIALECTS.iter().flat_map(|row| event_data(&inputs::stream_events(row.id).concat())).collect()),
+        row("recorded requests", inputs::RECORDED.iter().map(|id| inputs::request(*id).as_bytes().to_vec()).collect()),
+        row("recorded answers", inputs::RECORDED.iter().map(|id| inputs::answer(*id).to_vec()).collect()),
+        row("recorded events", inputs::RECORDED.iter().flat_map(|id| event_data(&inputs::stream_events(*id).concat())).collect()),
     ]
 }
 

@@ -11,6 +11,8 @@ pub struct ShardCounters {
     pub connections: AtomicU64,
     /// Exchanges under way.
     pub in_flight: AtomicU64,
+    /// Of them, those that wait in a queue: of high, normal and low priority.
+    pub queued: [AtomicU64; 3],
     pub accepted: AtomicU64,
     pub refused_connections: AtomicU64,
     /// Idle upstream connections in the pools.

@@ -13,6 +13,7 @@ use ringway_adapters::fault::{Fault, Kind};
 use crate::config::digest;
 use crate::networks::Networks;
 use crate::pattern::Pattern;
+use crate::priority::Class;
 use crate::quota;
 use crate::record::write_time;
 use crate::snapshot::Credential;
@@ -33,7 +34,7 @@ pub struct Principal {
     /// Shared by all keys that say the same.
     pub access: Arc<Access>,
     /// Limits and budgets of the key, its profile, its team, its customer and of everyone, in this order.
-    pub quotas: quota::List,
+    pub quotas: quota::Held,
 }
 
 /// What a key may do.
@@ -49,13 +50,26 @@ pub struct Access {
     pub tags: Box<[Tag]>,
     /// Keys of its own at providers, by the provider's index in the snapshot.
     pub credentials: Box<[(usize, Credential)]>,
+    /// `None` = the route's.
+    pub priority: Option<Class>,
+    /// Its requests may ask how their targets were chosen.
+    pub explain: bool,
 }
 
 impl Default for Access {
     /// All is allowed.
     fn default() -> Access {
         let (models, providers) = (Permits::default(), Permits::default());
-        Access { enabled: true, models, providers, networks: None, tags: Box::default(), credentials: Box::default() }
+        Access {
+            enabled: true,
+            models,
+            providers,
+            networks: None,
+            tags: Box::default(),
+            credentials: Box::default(),
+            priority: None,
+            explain: true,
+        }
     }
 }
 
@@ -87,8 +101,8 @@ impl Permits {
 impl Principal {
     /// For requests without a key, where none is configured: all models.
     pub fn anonymous() -> Principal {
-        let (expires_ms, access, quotas) = (u64::MAX, Arc::default(), Arc::from([]));
-        Principal { key: "anonymous".into(), team: None, customer: None, expires_ms, access, quotas }
+        let quotas = quota::Held::default();
+        Principal { key: "anonymous".into(), team: None, customer: None, expires_ms: u64::MAX, access: Arc::default(), quotas }
     }
 
     /// Its own credential at a provider, by the provider's index in the snapshot that it came from.
@@ -155,9 +169,14 @@ impl KeyTable {
         self.entries.len()
     }
 
+    /// Each principal; one that answers to several keys may come more than once.
+    pub(crate) fn principals(&self) -> impl Iterator<Item = &Arc<Principal>> {
+        self.entries.values().map(|entry| &entry.principal)
+    }
+
     /// The principal of this name; looks at all of them.
     pub fn named(&self, name: &str) -> Option<&Arc<Principal>> {
-        self.entries.values().map(|entry| &entry.principal).find(|principal| *principal.key == *name)
+        self.principals().find(|principal| *principal.key == *name)
     }
 
     /// Whose key this is, where it may be used at `unix_ms` by `client`.

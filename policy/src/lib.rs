@@ -21,6 +21,8 @@ pub mod networks;
 pub mod pattern;
 pub mod pipeline;
 pub mod plan;
+pub mod priority;
+pub mod queue;
 pub mod quota;
 pub mod record;
 pub mod retry;

@@ -58,7 +58,11 @@ const STAGES: &[Stage] = &[
         name: "quota",
         admit: |principal, admission, bill| bill.admit(principal, admission.snapshot, admission.facts, admission.plan, admission.at),
         observe: |_, _| Verdict::Continue,
-        settle: |_, record, bill, at| record.charges = bill.settle(&record.spent(), at),
+        settle: |_, record, bill, at| {
+            if !bill.rows().is_empty() {
+                record.charges = bill.settle(&record.spent(), at);
+            }
+        },
     },
 ];
 
@@ -141,7 +145,7 @@ impl Pipeline {
             (stage.settle)(&self.principal, record, bill, at);
         }
         // Of a refused exchange the record tells who refused.
-        if record.charges.is_empty() {
+        if record.charges.is_empty() && !bill.rows().is_empty() {
             record.charges = bill.settle(&record.spent(), at);
         }
     }

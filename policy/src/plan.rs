@@ -1,7 +1,7 @@
 //! The plan: ordered targets, and the rules under which they are tried.
 //!
-//! Estimate (counted in tests/allocations.rs): one allocation for the steps, whatever the strategy, and one more for the name of a
-//! model that is in no route and no `models` list; everything else is a reference count or stays on the stack.
+//! Estimate (counted in tests/allocations.rs): no allocation up to `STEPS_INLINE` targets, whatever the strategy, one beyond that,
+//! and one for the name of a model that is in no route and no `models` list; everything else is a reference count or stays on the stack.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,9 @@ use std::time::Duration;
 use ringway_adapters::dialect::DialectId;
 use ringway_adapters::fault::{Fault, Kind};
 use ringway_adapters::operation::Operation;
+use ringway_adapters::shape::Shape;
 use schemars::JsonSchema;
+use smallvec::{SmallVec, smallvec};
 
 use crate::breaker::Pass;
 use crate::catalog::ModelFacts;
@@ -17,6 +19,7 @@ use crate::facts::Facts;
 use crate::key::Principal;
 use crate::lease::Now;
 use crate::near::suggestion;
+use crate::priority::Class;
 use crate::record::Trail;
 use crate::snapshot::credential::Elsewhere;
 use crate::snapshot::{Candidate, Credential, Route, Snapshot, TargetId, credential};
@@ -34,10 +37,16 @@ mod sticky;
 mod strategy;
 mod taking_part;
 
+/// Targets of a plan that cost no allocation.
+pub const STEPS_INLINE: usize = 4;
+
+/// The targets of one plan.
+pub type Steps = SmallVec<[Step; STEPS_INLINE]>;
+
 /// Ordered targets of one exchange. At most `TARGETS_MAX`.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    pub steps: Vec<Step>,
+    pub steps: Steps,
     pub rules: Arc<Rules>,
     /// The route's name, where one matched.
     pub route: Option<Arc<str>>,
@@ -62,6 +71,8 @@ pub struct Step {
     pub dialect: DialectId,
     /// Path below the provider's base URL.
     pub path: Arc<str>,
+    /// The form of the body there, where that is not all the dialect's.
+    pub body: Option<Arc<Shape>>,
     /// Credentials that the provider has; one that is refused leaves so many others to try.
     pub credential_count: u32,
     /// What is known of the model: its context, abilities and rates.
@@ -120,6 +131,8 @@ pub struct Rules {
     pub unpriced: Unpriced,
     /// When the next target is asked, too.
     pub hedge: Option<Hedge>,
+    /// Of requests whose key has no priority.
+    pub priority: Option<Class>,
 }
 
 /// A second request where the first byte does not come in time.
@@ -146,6 +159,7 @@ impl Default for Rules {
             on: Triggers::default(),
             unpriced: Unpriced::Refuse,
             hedge: None,
+            priority: None,
         }
     }
 }
@@ -257,7 +271,7 @@ pub struct Refused {
 /// As `plan`.
 pub fn plan_or_refused(snapshot: &Snapshot, facts: &Facts<'_>, now: Now, rng: &mut dyn FnMut() -> u64) -> Result<Plan, Box<Refused>> {
     let (rules, trail) = (snapshot.rules.clone(), Trail::default());
-    let plan = Plan { steps: Vec::new(), rules, route: None, mirror: None, hedging: None, trail };
+    let plan = Plan { steps: Steps::new(), rules, route: None, mirror: None, hedging: None, trail };
     let mut draft = Draft { snapshot, facts, now, plan };
     match draft.fill(rng) {
         Ok(()) => Ok(draft.plan),
@@ -265,28 +279,30 @@ pub fn plan_or_refused(snapshot: &Snapshot, facts: &Facts<'_>, now: Now, rng: &m
     }
 }
 
-/// The plan of `/passthrough/PROVIDER/…`: one target, the client's dialect.
+/// The plan of `/passthrough/PROVIDER/…`: one target, the client's dialect. A model that `facts` names, as `PROVIDER/MODEL`, prices it.
 ///
 /// # Errors
 /// `Kind::NotFound` where no such provider is configured.
-pub fn passthrough(snapshot: &Snapshot, provider: &str, dialect: DialectId) -> Result<Plan, Fault> {
+pub fn passthrough(snapshot: &Snapshot, provider: &str, facts: &Facts<'_>) -> Result<Plan, Fault> {
     let Some(index) = snapshot.provider_index(provider).filter(|&index| !snapshot.providers[index].builtin) else {
         let near = suggestion(provider, snapshot.providers.iter().map(|upstream| &*upstream.name));
         return Err(Fault::new(Kind::NotFound, format!("provider {:?} is not configured{near}", cut(provider))));
     };
     let upstream = &snapshot.providers[index];
+    let model = facts.model.strip_prefix(provider).and_then(|rest| rest.strip_prefix('/')).unwrap_or("");
     let step = Step {
-        target: snapshot.target(index, ""),
+        target: snapshot.target(index, model),
         provider: index,
-        model: Arc::from(""),
-        dialect,
+        model: model.into(),
+        dialect: facts.dialect,
         path: Arc::from(""),
+        body: None,
         credential_count: upstream.credentials.len() as u32,
-        facts: None,
+        facts: snapshot.facts(index, model),
         weight: 1,
         on: None,
     };
-    Ok(Plan { steps: vec![step], rules: snapshot.rules.clone(), route: None, mirror: None, hedging: None, trail: Trail::default() })
+    Ok(Plan { steps: smallvec![step], rules: snapshot.rules.clone(), route: None, mirror: None, hedging: None, trail: Trail::default() })
 }
 
 /// One model that a key may ask for.
@@ -333,6 +349,7 @@ impl Draft<'_, '_> {
                 Ok(Named::Route(route, captured)) => {
                     self.plan.rules = route.rules.clone();
                     self.plan.route = Some(route.name.clone());
+                    self.plan.trail.strategy = (route.targets.len() > 1).then(|| route.strategy.name());
                     self.push_route(route, captured, rng);
                     self.mirror(route, captured, rng);
                     self.plan.hedging = route.rules.hedge.is_some().then(|| route.state.clone());
@@ -394,16 +411,22 @@ impl Draft<'_, '_> {
         }
     }
 
-    /// A request that names no model goes to the first provider that serves its operation, in its own dialect if one does.
+    /// A request that names no model goes to the providers that serve its operation, in the order of the file: first those that do it in
+    /// its own dialect, which for what is stored there are the only ones that can.
     fn push_by_operation(&mut self) {
-        let serving = |own_dialect: bool| {
-            self.snapshot.providers.iter().position(|upstream| {
-                let served = upstream.served(self.facts.operation, self.facts.dialect);
-                !upstream.builtin && served.is_some_and(|served| !own_dialect || served.dialect == self.facts.dialect)
-            })
-        };
-        if let Some(index) = serving(true).or_else(|| serving(false)) {
-            self.push(index, Arc::from(""), None);
+        let (operation, dialect) = (self.facts.operation, self.facts.dialect);
+        let stores = matches!(operation, Operation::Files | Operation::Batch | Operation::Passthrough);
+        for own_dialect in [true, false] {
+            for index in 0..self.snapshot.providers.len() {
+                let upstream = &self.snapshot.providers[index];
+                let served = upstream.served(operation, dialect, "").filter(|_| !upstream.builtin);
+                if served.is_some_and(|served| (served.dialect == dialect) == own_dialect && (own_dialect || !stores)) {
+                    self.push(index, Arc::from(""), None);
+                }
+                if !stores && !self.plan.steps.is_empty() {
+                    return;
+                }
+            }
         }
     }
 
@@ -419,12 +442,13 @@ impl Draft<'_, '_> {
     /// `None` where the provider has no such operation.
     fn step(&self, provider: usize, model: Arc<str>, target: Option<Arc<TargetId>>) -> Option<Step> {
         let upstream = &self.snapshot.providers[provider];
-        let served = upstream.served(self.facts.operation, self.facts.dialect)?;
+        let served = upstream.served(self.facts.operation, self.facts.dialect, &model)?;
         let facts = self.snapshot.facts(provider, &model);
         Some(Step {
             target: target.unwrap_or_else(|| self.snapshot.target(provider, &model)),
             provider,
-            path: upstream.path(served, &model),
+            path: upstream.path(served, &model, self.facts.mode),
+            body: served.body.clone(),
             model,
             dialect: served.dialect,
             credential_count: upstream.credentials.len() as u32,

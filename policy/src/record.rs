@@ -15,12 +15,14 @@ use crate::spend::Charge;
 pub use explanation::write_explanation;
 pub use line::{write_hex, write_json, write_text, write_time};
 pub use trail::{Entry, Phases, Subject, Times, Trail, Why, write_trail};
+pub use waits::{Before, Ended, Waited, write_waits};
 
 mod explanation;
 mod line;
 #[cfg(test)]
 mod testing;
 mod trail;
+mod waits;
 
 /// What happened, without bodies and secrets.
 #[derive(Clone, Debug)]
@@ -50,7 +52,7 @@ pub struct Record {
     pub usage: Usage,
     pub provenance: Provenance,
     /// What the counts of `Provenance::Delivered` were made from; `None` where nothing was.
-    pub delivered: Option<Delivered>,
+    pub delivered: Option<Box<Delivered>>,
     /// How the provider says that it processed the request.
     pub tier: Option<Tariff>,
     pub losses: u16,
@@ -115,6 +117,8 @@ pub struct Attempt {
     /// What it cost, whether or not it answered; `None` where a rate is not known.
     pub cost: Option<NanoDollars>,
     pub times: Times,
+    /// How the provider says that it processed it.
+    pub tier: Option<Tariff>,
     /// Another attempt at the same time was faster; this one was cancelled.
     pub overtaken: bool,
 }

@@ -114,8 +114,12 @@ fn allocations(snapshot: &Snapshot, model: &str, record: &mut Record, line: &mut
 const FILE_WITH_QUOTAS: &str = "
 providers:
   openai: {keys: [k, l], models: [gpt-4.1]}
+  my-vllm: {like: openai, base_url: \"http://10.0.0.5:8000/v1\"}
 routes:
-  chat: {targets: [openai/gpt-4.1], unpriced: allow}
+  chat:
+    targets: [openai/gpt-4.1, {model: openai/gpt-4.1-mini, when: request.tokens < 8000}, my-vllm/a]
+    fallbacks: [my-vllm/b]
+    unpriced: allow
 virtual_keys:
   mobile:
     key: aaaaaaaaaaaaaaaa
@@ -124,24 +128,25 @@ virtual_keys:
 ";
 
 #[test]
-fn three_limits_and_three_budgets_cost_no_allocation() {
+fn three_limits_three_budgets_a_condition_and_four_targets_cost_no_allocation() {
     let config = config::parse(FILE_WITH_QUOTAS, &|_| None).unwrap_or_else(|problems| panic!("{problems:#?}"));
     let snapshot = Snapshot::compile(&config, builtins(), None, 1).unwrap_or_else(|problems| panic!("{problems:#?}"));
     let mut record = record();
     let mut line = Vec::with_capacity(4096);
     allocations(&snapshot, "chat", &mut record, &mut line);
     assert_eq!(record.charges.len(), 6);
-    assert_eq!(allocations(&snapshot, "chat", &mut record, &mut line), 1, "the plan's own");
+    assert_eq!(allocations(&snapshot, "chat", &mut record, &mut line), 0);
 }
 
 #[test]
-fn a_request_costs_one_allocation_whatever_the_strategy_and_an_unlisted_model_one_more() {
+fn a_plan_costs_no_allocation_but_for_many_targets_and_an_unlisted_model() {
     let config = config::parse(FILE, &|_| None).unwrap_or_else(|problems| panic!("{problems:#?}"));
     let snapshot = Snapshot::compile(&config, builtins(), None, 1).unwrap_or_else(|problems| panic!("{problems:#?}"));
     let mut record = record();
     let mut line = Vec::with_capacity(4096);
-    let routes = ["chat", "weighted", "least_latency", "least_busy", "cheapest", "round_robin", "hash"].map(|route| (route, 1));
-    for (model, most) in routes.into_iter().chain([("openai/gpt-4.1", 1), ("openai/gpt-5", 2)]) {
+    // Five targets are more than `STEPS_INLINE`.
+    let routes = ["weighted", "least_latency", "least_busy", "cheapest", "round_robin", "hash"].map(|route| (route, 1));
+    for (model, most) in routes.into_iter().chain([("chat", 0), ("openai/gpt-4.1", 0), ("openai/gpt-5", 1)]) {
         allocations(&snapshot, model, &mut record, &mut line);
         let warm = allocations(&snapshot, model, &mut record, &mut line);
         assert!(warm <= most, "{model}: {warm} allocations");

@@ -23,6 +23,7 @@ use crate::{Case, Prepared};
 pub const CASES: &[Case] = &[
     Case { name: "policy/admit-settle", prepare: || admit_settle(FILE) },
     Case { name: "policy/admit-settle-quotas", prepare: || admit_settle(FILE_WITH_QUOTAS) },
+    Case { name: "policy/admit-settle-full", prepare: || admit_settle(FILE_FULL) },
     Case { name: "policy/record-line", prepare: record_line },
     Case { name: "policy/plan-weighted", prepare: || plan_four("weighted") },
     Case { name: "policy/plan-least-latency", prepare: || plan_four("least_latency") },
@@ -61,6 +62,24 @@ virtual_keys:
     limits: [{requests: 1000000000000, per: 1m}, {tokens: 1000000000000, per: 1m}, {concurrent: 100}]
     budgets: [{usd: \"100000000\", per: 1d}, {tokens: 1000000000000, per: 1w}]
 teams: {apps: {budgets: [{usd: \"100000000\", per: 1mo, align: calendar}]}}
+";
+
+/// All of it at once: a key with three limits and three budgets, a condition, a route of four targets with prices.
+const FILE_FULL: &str = "
+providers:
+  openai: {keys: [k, l], models: [gpt-4.1]}
+  my-vllm: {like: openai, base_url: \"http://127.0.0.1:8000/v1\"}
+routes:
+  chat:
+    targets: [{model: openai/gpt-4.1, weight: 3}, {model: openai/gpt-4.1-mini, when: \"request.tokens < 8000 && !request.stream\"}, my-vllm/a]
+    fallbacks: [my-vllm/b]
+    unpriced: allow
+virtual_keys:
+  mobile:
+    key: rw-0123456789abcdef0123456789abcdef
+    models: [chat, \"openai/*\"]
+    limits: [{requests: 1000000000000, per: 1m}, {tokens: 1000000000000, per: 1m}, {concurrent: 100}]
+    budgets: [{usd: \"100000000\", per: 1d}, {tokens: 1000000000000, per: 1w}, {usd: \"100000000\", per: 1mo, align: calendar}]
 ";
 
 /// Key, plan, admit, credential, settle.
@@ -184,6 +203,7 @@ fn record() -> Record {
             delivered: None,
             cost: None,
             times: Default::default(),
+            tier: None,
             overtaken: false,
         }],
         status: 200,

@@ -6,8 +6,9 @@
 use std::borrow::Cow;
 use std::hint::black_box;
 
-use ringway_adapters::dialect::DialectId::{Anthropic, OpenaiChat, OpenaiResponses};
+use ringway_adapters::dialect::DialectId::{Anthropic, BedrockConverse, Cohere, Gemini, Ollama, OpenaiChat, OpenaiResponses};
 use ringway_adapters::dialect::{Client, DialectId, Target};
+use ringway_adapters::frame::Framing;
 use ringway_adapters::ir::Mode;
 
 use crate::inputs::{answer, request, stream_events};
@@ -32,6 +33,34 @@ pub const CASES: &[Case] = &[
     Case { name: "stream/messages-to-responses", prepare: || streams(Anthropic, OpenaiResponses) },
     Case { name: "stream/responses-to-chat", prepare: || streams(OpenaiResponses, OpenaiChat) },
     Case { name: "stream/responses-to-messages", prepare: || streams(OpenaiResponses, Anthropic) },
+    Case { name: "request/chat-to-cohere", prepare: || requests(OpenaiChat, Cohere) },
+    Case { name: "request/cohere-to-chat", prepare: || requests(Cohere, OpenaiChat) },
+    Case { name: "request/chat-to-ollama", prepare: || requests(OpenaiChat, Ollama) },
+    Case { name: "answer/cohere-to-chat", prepare: || answers(Cohere, OpenaiChat) },
+    Case { name: "answer/chat-to-cohere", prepare: || answers(OpenaiChat, Cohere) },
+    Case { name: "answer/ollama-to-chat", prepare: || answers(Ollama, OpenaiChat) },
+    Case { name: "stream/cohere-to-chat", prepare: || streams(Cohere, OpenaiChat) },
+    Case { name: "stream/chat-to-cohere", prepare: || streams(OpenaiChat, Cohere) },
+    Case { name: "stream/ollama-to-chat", prepare: || streams(Ollama, OpenaiChat) },
+    Case { name: "request/chat-to-gemini", prepare: || requests(OpenaiChat, Gemini) },
+    Case { name: "request/gemini-to-chat", prepare: || requests(Gemini, OpenaiChat) },
+    Case { name: "request/gemini-to-messages", prepare: || requests(Gemini, Anthropic) },
+    Case { name: "request/messages-to-gemini", prepare: || requests(Anthropic, Gemini) },
+    Case { name: "answer/chat-to-gemini", prepare: || answers(OpenaiChat, Gemini) },
+    Case { name: "answer/gemini-to-chat", prepare: || answers(Gemini, OpenaiChat) },
+    Case { name: "answer/gemini-to-messages", prepare: || answers(Gemini, Anthropic) },
+    Case { name: "answer/messages-to-gemini", prepare: || answers(Anthropic, Gemini) },
+    Case { name: "stream/chat-to-gemini", prepare: || streams(OpenaiChat, Gemini) },
+    Case { name: "stream/gemini-to-chat", prepare: || streams(Gemini, OpenaiChat) },
+    Case { name: "stream/gemini-to-messages", prepare: || streams(Gemini, Anthropic) },
+    Case { name: "stream/messages-to-gemini", prepare: || streams(Anthropic, Gemini) },
+    Case { name: "request/chat-to-converse", prepare: || requests(OpenaiChat, BedrockConverse) },
+    Case { name: "request/converse-to-chat", prepare: || requests(BedrockConverse, OpenaiChat) },
+    Case { name: "answer/chat-to-converse", prepare: || answers(OpenaiChat, BedrockConverse) },
+    Case { name: "answer/converse-to-chat", prepare: || answers(BedrockConverse, OpenaiChat) },
+    Case { name: "stream/chat-to-converse", prepare: || streams(OpenaiChat, BedrockConverse) },
+    Case { name: "stream/converse-to-chat", prepare: || streams(BedrockConverse, OpenaiChat) },
+    Case { name: "stream/converse-to-messages", prepare: || streams(BedrockConverse, Anthropic) },
 ];
 
 fn requests(from: DialectId, to: DialectId) -> Prepared {
@@ -86,5 +115,5 @@ fn streams(from: DialectId, to: DialectId) -> Prepared {
 }
 
 fn client(mode: Mode) -> Client<'static> {
-    Client { model: Cow::Borrowed("asked-model"), mode, stream_usage: true, now_unix: 1_780_000_000 }
+    Client { model: Cow::Borrowed("asked-model"), mode, stream_usage: true, now_unix: 1_780_000_000, framing: Framing::Sse }
 }

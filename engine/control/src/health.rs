@@ -34,6 +34,7 @@ pub enum Part {
     Names,
     SharedState,
     SpendStore,
+    Tokens,
 }
 
 impl Part {
@@ -45,6 +46,7 @@ impl Part {
             Part::Names => "name resolution",
             Part::SharedState => "shared state",
             Part::SpendStore => "spend store",
+            Part::Tokens => "provider tokens",
         }
     }
 }

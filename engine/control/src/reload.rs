@@ -7,25 +7,34 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use ringway_adapters::provider;
-use ringway_policy::config::{self, Config, Problem};
+use ringway_policy::config::{self, Config, OnPartition, Problem};
 use ringway_policy::lease::Now;
 use ringway_policy::snapshot::Snapshot;
 
 use crate::certificates::Certificates;
 use crate::environment;
 use crate::health::{Health, Part};
+use crate::own_providers::OwnProviders;
 use crate::proxies::Proxies;
 use crate::publish::Publisher;
 use crate::resolve::{self, Names};
 use crate::spend::Store;
+use crate::tokens::{self, Tokens};
+use crate::vocabulary;
 
 /// Largest configuration file; 100,000 virtual keys take 10 to 30 MiB.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Where the configuration comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+#[derive(Debug)]
+pub struct Source {
+    place: Place,
+    /// Providers that it may name beside the built-in ones.
+    own: OwnProviders,
+}
+
+#[derive(Debug)]
+enum Place {
     File(PathBuf),
     /// A provider for each well-known key in the environment.
     Environment,
@@ -41,7 +50,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    fn whole(origin: &str, message: impl Into<String>) -> Refusal {
+    pub(crate) fn whole(origin: &str, message: impl Into<String>) -> Refusal {
         Refusal { origin: origin.to_owned(), problems: vec![Problem { line: 0, column: 0, message: message.into() }] }
     }
 }
@@ -63,20 +72,37 @@ impl fmt::Display for Refusal {
 }
 
 impl Source {
+    /// A configuration file.
+    pub fn file(path: PathBuf) -> Source {
+        Source { place: Place::File(path), own: OwnProviders::default() }
+    }
+
+    /// A provider for each well-known key in the environment.
+    pub fn environment() -> Source {
+        Source { place: Place::Environment, own: OwnProviders::default() }
+    }
+
+    /// With the providers of a folder beside the built-in ones.
+    pub fn with_providers(self, folder: Option<PathBuf>) -> Source {
+        Source { own: OwnProviders::new(folder), ..self }
+    }
+
     /// The file that it is, if it is one.
-    pub fn files(&self) -> Vec<PathBuf> {
-        match self {
-            Source::File(path) => vec![path.clone()],
-            Source::Environment => Vec::new(),
+    pub fn path(&self) -> Option<&Path> {
+        match &self.place {
+            Place::File(path) => Some(path),
+            Place::Environment => None,
         }
+    }
+
+    /// The files whose change is worth a reload.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.path().map(Path::to_owned).into_iter().collect()
     }
 
     /// Its name in messages.
     pub fn origin(&self) -> String {
-        match self {
-            Source::File(path) => path.display().to_string(),
-            Source::Environment => "the environment".to_owned(),
-        }
+        self.path().map_or_else(|| "the environment".to_owned(), |path| path.display().to_string())
     }
 
     /// Reads and checks the configuration, publishes nothing.
@@ -84,12 +110,14 @@ impl Source {
     /// # Errors
     /// Every problem that was found.
     pub fn load(&self) -> Result<Config, Refusal> {
-        match self {
-            Source::Environment => Ok(config::from_environment(provider::builtins(), &environment::lookup)),
-            Source::File(path) => {
+        self.own.read()?;
+        match &self.place {
+            Place::Environment => Ok(self.own.with_all(|providers| config::from_environment(providers, &environment::lookup))),
+            Place::File(path) => {
                 let origin = self.origin();
-                let text = read_bounded(path).map_err(|message| Refusal::whole(&origin, message))?;
-                config::parse(&text, &environment::lookup).map_err(|problems| Refusal { origin, problems })
+                let text = read_bounded(path, FILE_BYTES_MAX).map_err(|message| Refusal::whole(&origin, message))?;
+                let parsed = self.own.with_all(|providers| config::parse_with(&text, &environment::lookup, providers));
+                parsed.map_err(|problems| Refusal { origin, problems })
             }
         }
     }
@@ -115,20 +143,20 @@ impl Source {
     /// Every problem that was found.
     pub fn compile_for(&self, config: &Config, previous: Option<&Snapshot>, shard_count: usize) -> Result<Snapshot, Refusal> {
         let revision = previous.map_or(1, |previous| previous.revision + 1);
-        let mut snapshot = Snapshot::compile_for(config, provider::builtins(), previous, revision, shard_count)
-            .map_err(|problems| Refusal { origin: self.origin(), problems })?;
+        let compiled = self.own.with_all(|providers| Snapshot::compile_for(config, providers, previous, revision, shard_count));
+        let mut snapshot = compiled.map_err(|problems| Refusal { origin: self.origin(), problems })?;
         let proxies = Proxies::read(&environment::lookup).map_err(|message| Refusal::whole("the environment", message))?;
         proxies.apply(&mut snapshot);
         Ok(snapshot)
     }
 }
 
-fn read_bounded(path: &Path) -> Result<String, String> {
+pub(crate) fn read_bounded(path: &Path, bytes_max: u64) -> Result<String, String> {
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-    let read = file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
-    if read as u64 > FILE_BYTES_MAX {
-        return Err(format!("the file is larger than {} MiB", FILE_BYTES_MAX >> 20));
+    let read = file.take(bytes_max + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
+    if read as u64 > bytes_max {
+        return Err(format!("the file is larger than {} KiB", bytes_max >> 10));
     }
     Ok(text)
 }
@@ -144,6 +172,7 @@ pub struct Reloader {
     pub source: Source,
     pub publisher: Publisher,
     pub names: Names,
+    pub tokens: Tokens,
     pub health: Arc<Health>,
     pub certificates: Option<Certificates>,
     /// The configuration that is served, for the admin API.
@@ -186,33 +215,44 @@ impl Reloader {
         let origin = self.source.origin();
         (self.demand)(&config).map_err(|message| Refusal::whole(&origin, message))?;
         // Names that are new are looked up before the first request needs them.
-        let draft = self.source.compile_for(&config, Some(&self.publisher.current()), self.shard_count)?;
-        let missing = self.names.learn(resolve::names_of(&draft), resolve::FIRST_WAIT).await;
-        drop(draft);
+        let base = self.publisher.current();
+        let draft = self.source.compile_for(&config, Some(&base), self.shard_count)?;
+        let base_revision = base.revision;
+        drop(base);
+        let (missing, ()) =
+            tokio::join!(self.names.learn(resolve::names_of(&draft), resolve::FIRST_WAIT), self.tokens.learn(&draft, tokens::FIRST_WAIT));
         self.publisher.change(|current| {
-            let next = self.source.compile_for(&config, Some(current), self.shard_count)?;
+            // Addresses may have come in between: what stands on them is made anew.
+            let next = match current.revision == base_revision {
+                true => draft,
+                false => self.source.compile_for(&config, Some(current), self.shard_count)?,
+            };
             // Nothing can fail from here on: the accounts take the amounts of the file that is now in force.
             next.quotas.enact((self.clock)());
             if let Some(store) = &self.store {
                 store.restore(&next.quotas, Some(&current.quotas), (self.clock)());
             }
-            Ok::<_, Refusal>(Some(self.names.apply(&next, next.revision).unwrap_or(next)))
+            let next = self.names.apply(&next, next.revision).unwrap_or(next);
+            Ok::<_, Refusal>(Some(self.tokens.apply(&next, next.revision).unwrap_or(next)))
         })?;
         resolve::tell(&self.health, &missing);
         self.names.wake.notify_one();
+        self.tokens.wake.notify_one();
         self.warn_of_fixed_parts(&config);
         self.source.warn(&config);
+        vocabulary::keep_for(&config);
         self.served.store(Arc::new(config));
         Ok(self.publisher.current().revision)
     }
 
-    /// Sockets are bound once: say so, where the file now wants others.
+    /// Sockets are bound once, and the store that gateways share is joined once: say so, where the file now wants others.
     fn warn_of_fixed_parts(&self, config: &Config) {
         let served = self.served.load();
         for (part, changed) in [
             ("listen", served.listen.iter().map(|at| &at.value).ne(config.listen.iter().map(|at| &at.value))),
             ("admin", served.admin.as_ref().map(|at| &at.value) != config.admin.as_ref().map(|at| &at.value)),
             ("tls", paths(&served) != paths(config)),
+            ("state", shared_state(&served) != shared_state(config)),
         ] {
             if changed {
                 tracing::warn!(part, "this part of the configuration takes effect at the next start");
@@ -241,6 +281,16 @@ fn paths(config: &Config) -> Option<(&str, &str)> {
     config.tls.as_ref().map(|tls| (tls.cert.value.as_str(), tls.key.value.as_str()))
 }
 
+type SharedState<'c> = (Option<&'c str>, Option<&'c str>, Option<OnPartition>);
+
+/// The store that gateways share, wherever in the file it stands.
+fn shared_state(config: &Config) -> Option<SharedState<'_>> {
+    let state = config.state.as_ref()?;
+    let redis = state.redis.as_ref().map(|at| at.value.as_str());
+    let prefix = state.prefix.as_ref().map(|at| at.value.as_str());
+    Some((redis, prefix, state.on_partition))
+}
+
 /// How files look from outside: size and time of change, `None` for one that is not there.
 pub type Look = Vec<Option<(u64, Option<SystemTime>)>>;
 
@@ -267,8 +317,8 @@ pub async fn follow(reloader: Arc<Reloader>, loaded: Look) {
         let now = look(&files);
         if now != seen {
             seen = now;
-            // A file that is being replaced may be gone for a moment: its return is another change.
-            if seen.iter().all(Option::is_some) {
+            // A file that is being replaced may be gone or empty for a moment: what follows is another change.
+            if seen.iter().all(|look| look.is_some_and(|(len, _)| len > 0)) {
                 reloader.reload().await;
             }
         }

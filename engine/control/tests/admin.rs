@@ -48,7 +48,7 @@ fn gateway() -> Gateway {
     let outboxes = ledger::outboxes(1);
     let setup = ledger::Setup { outboxes: outboxes.clone(), log: None, meter: meter.clone(), recent: recent.clone(), purge: || () };
     let shard = Arc::new(ShardCounters::default());
-    let publisher = Publisher::new(Source::Environment.compile(&config, None).unwrap());
+    let publisher = Publisher::new(Source::environment().compile(&config, None).unwrap());
     let view = View {
         version: "0.0.0-test",
         driver: "epoll",

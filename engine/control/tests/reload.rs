@@ -29,11 +29,12 @@ impl Stage {
         std::fs::create_dir_all(&folder).unwrap();
         let file = folder.join("ringway.yaml");
         std::fs::write(&file, FIRST).unwrap();
-        let source = Source::File(file);
+        let source = Source::file(file);
         let config = source.load().unwrap();
         let reloader = Reloader {
             publisher: Publisher::new(source.compile(&config, None).unwrap()),
             source,
+            tokens: Default::default(),
             names: Names::default(),
             health: Arc::new(Health::default()),
             certificates: None,

@@ -112,4 +112,25 @@ where
             }
         }
     }
+
+    fn poll_more(&mut self, context: &mut Context<'_>, into: &mut Vec<u8>) -> Poll<usize> {
+        if !self.kept.is_empty() {
+            into.append(&mut self.kept);
+            return Poll::Ready(into.len());
+        }
+        self.arm(Vec::new);
+        match self.poll_read(context) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready((Ok(count), mut buffer)) if count > 0 => {
+                into.extend_from_slice(&buffer);
+                buffer.clear();
+                self.begin(buffer);
+                Poll::Ready(count)
+            }
+            Poll::Ready(ended) => {
+                self.state = State::Ready(ended);
+                Poll::Ready(0)
+            }
+        }
+    }
 }

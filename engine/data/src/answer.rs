@@ -53,6 +53,7 @@ pub(crate) async fn whole<R: Rt>(
 pub(crate) struct Refusal {
     pub(crate) content_type: Vec<u8>,
     pub(crate) body: Vec<u8>,
+    pub(crate) dialect: DialectId,
 }
 
 /// Answers with a fault in the client's dialect. `status` overrides the fault's own where HTTP has a finer word.
@@ -65,7 +66,7 @@ pub(crate) async fn fault<R: Rt>(
 ) -> Result<(), WriteEnd> {
     let mut body = Vec::new();
     (dialect.row().encode_error)(fault, &mut body);
-    refusal(down, journal, status, fault, &Refusal { content_type: b"application/json".to_vec(), body }).await
+    refusal(down, journal, status, fault, &Refusal { content_type: b"application/json".to_vec(), body, dialect }).await
 }
 
 /// Answers a fault with these words.
@@ -80,6 +81,9 @@ pub(crate) async fn refusal<R: Rt>(
     let mut head = down.shard.buffers.rent();
     begin(&mut head, status, journal, now_ns);
     write::field(&mut head, "content-type", &refusal.content_type);
+    if let Some((name, class)) = refusal.dialect.row().error_field(fault) {
+        write::field(&mut head, name, class.as_bytes());
+    }
     if let Some(retry_after) = fault.retry_after.or_else(|| retry_after_default(fault.kind)) {
         let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
         write::field(&mut head, "retry-after", itoa::Buffer::new().format(seconds).as_bytes());

@@ -2,6 +2,7 @@
 //!
 //! Per attempt on a pooled connection: one `sendmsg` for head and body (pieces of the client's own buffer), one read.
 
+use std::cell::Cell;
 use std::io::{self, IoSlice};
 
 use ringway_adapters::fault::{Fault, Kind};
@@ -15,6 +16,7 @@ use crate::pool::{self, Connection};
 use crate::race::{Gone, unless_gone};
 use crate::rt::{Io, Rt};
 use crate::shard::Shard;
+use crate::upload::{Piece, Upload};
 use crate::wheel::within;
 
 /// The body as it goes upstream.
@@ -23,25 +25,44 @@ pub(crate) enum Outbound<'a> {
     Patched { body: &'a [u8], edits: &'a [Edit] },
     /// Written anew for another dialect.
     Encoded(&'a [u8]),
+    /// The beginning of the client's own bytes, but for the edited spans, and what is still to come of them.
+    Upload { beginning: &'a [u8], edits: &'a [Edit], upload: &'a Upload },
 }
 
 impl<'a> Outbound<'a> {
-    pub(crate) fn len(&self) -> usize {
+    /// `None` where the client does not say it beforehand.
+    pub(crate) fn len(&self) -> Option<u64> {
+        let beginning = self.beginning_len() as u64;
+        self.upload().map_or(Some(beginning), |upload| Some(beginning + upload.len?))
+    }
+
+    fn beginning_len(&self) -> usize {
         match self {
-            Outbound::Patched { body, edits } => patch::len(body, edits),
+            Outbound::Patched { body: bytes, edits } | Outbound::Upload { beginning: bytes, edits, .. } => patch::len(bytes, edits),
             Outbound::Encoded(body) => body.len(),
         }
     }
 
-    fn pieces(&self, list: &mut SmallVec<[IoSlice<'a>; PIECES_INLINE]>) {
+    fn upload(&self) -> Option<&'a Upload> {
+        if let Outbound::Upload { upload, .. } = self { Some(*upload) } else { None }
+    }
+
+    /// Its bytes, piece by piece; of an upload those that are there.
+    pub(crate) fn each_piece(&self, mut each: impl FnMut(&'a [u8])) {
         match self {
-            Outbound::Patched { body, edits } => patch::pieces(body, edits, |piece| list.push(IoSlice::new(piece))),
-            Outbound::Encoded(body) => list.push(IoSlice::new(body)),
+            Outbound::Patched { body, edits } => patch::pieces(body, edits, each),
+            Outbound::Encoded(body) => each(body),
+            Outbound::Upload { beginning, edits, .. } => patch::pieces(beginning, edits, each),
         }
+    }
+
+    fn pieces(&self, list: &mut SmallVec<[IoSlice<'a>; PIECES_INLINE]>) {
+        self.each_piece(|piece| list.push(IoSlice::new(piece)));
     }
 }
 
-const PIECES_INLINE: usize = 2 * patch::EDITS_MAX + 2;
+/// Head, size of a chunk, pieces between edits, end of a chunk.
+const PIECES_INLINE: usize = 2 * patch::EDITS_MAX + 4;
 
 /// Points in time by which things must have happened.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +81,37 @@ impl Deadlines {
     }
 }
 
+/// Who hears of an attempt's steps.
+pub(crate) enum Teller<'a> {
+    Journal(&'a mut Journal),
+    /// Of an attempt beside another one: how long a connection took, 0 where none was made anew.
+    Connect(&'a Cell<u64>),
+    Nobody,
+}
+
+impl Teller<'_> {
+    fn journal(&mut self) -> Option<&mut Journal> {
+        match self {
+            Teller::Journal(journal) => Some(journal),
+            Teller::Connect(_) | Teller::Nobody => None,
+        }
+    }
+
+    /// A connection was made anew.
+    fn connected(&mut self, since_ns: u64, now_ns: u64) {
+        match self {
+            Teller::Journal(journal) => {
+                // A handshake is the network's time, not the gateway's.
+                journal.waits(since_ns);
+                journal.works(now_ns);
+                journal.connected(since_ns, now_ns);
+            }
+            Teller::Connect(connect_ns) => connect_ns.set(now_ns.saturating_sub(since_ns)),
+            Teller::Nobody => {}
+        }
+    }
+}
+
 /// Why there is no answer.
 pub(crate) enum TryEnd {
     Gone,
@@ -71,41 +123,40 @@ pub(crate) enum TryEnd {
 pub(crate) async fn send<R: Rt>(
     shard: &Shard<R>,
     gone: &mut dyn Gone,
-    mut journal: Option<&mut Journal>,
+    mut teller: Teller<'_>,
     upstream: &Upstream,
     head: &[u8],
     body: &Outbound<'_>,
     deadlines: Deadlines,
 ) -> Result<(Box<Incoming<R>>, u64), TryEnd> {
     let name: &str = &upstream.name;
-    let mut was_stale = false;
+    // An upload cannot be sent a second time, so it gets a connection that is surely there.
+    let mut was_stale = body.upload().is_some();
     loop {
         let deadline_ns = deadlines.now_ns.saturating_add(deadlines.connect_ns).min(deadlines.total_ns);
         let connected = match was_stale {
-            false => unless_gone(gone, pool::checkout(shard, upstream, deadline_ns)).await,
+            false => unless_gone(gone, pool::checkout(shard, upstream, deadlines.now_ns, deadline_ns)).await,
             true => unless_gone(gone, pool::checkout_fresh(shard, upstream, deadline_ns)).await,
         };
         let connection = connected.ok_or(TryEnd::Gone)?.map_err(TryEnd::Fault)?;
-        if let Some(journal) = journal.as_deref_mut().filter(|_| !connection.reused) {
-            // A handshake is the network's time, not the gateway's.
-            journal.waits(deadlines.now_ns);
-            let connected_ns = shard.rt.now_ns();
-            journal.works(connected_ns);
-            journal.connected(deadlines.now_ns, connected_ns);
+        if !connection.reused {
+            teller.connected(deadlines.now_ns, shard.rt.now_ns());
         }
         let reused = connection.reused;
         was_stale = reused;
         // A write that breaks is no verdict yet: the provider may have answered before it had read everything.
         let handed_ns = shard.rt.now_ns();
-        if let Some(journal) = journal.as_deref_mut() {
+        if let Some(journal) = teller.journal() {
             journal.waits(handed_ns);
         }
         if write(shard, gone, &connection, head, body, deadlines).await? == Wrote::Nothing && reused {
             continue;
         }
-        let deadline_ns = deadlines.first_byte(handed_ns);
-        let result = Incoming::begin(shard, connection, gone, deadline_ns, name).await;
-        if let Some(journal) = journal.as_deref_mut() {
+        // An upload takes its time.
+        let sent_ns = if body.upload().is_some() { shard.rt.now_ns() } else { handed_ns };
+        let deadline_ns = deadlines.first_byte(sent_ns);
+        let result = Incoming::begin(shard, connection, gone, deadline_ns, head.starts_with(b"HEAD "), name).await;
+        if let Some(journal) = teller.journal() {
             let answered_ns = shard.rt.now_ns();
             journal.works(answered_ns);
             if result.is_ok() {
@@ -140,10 +191,62 @@ async fn write<R: Rt>(
     body: &Outbound<'_>,
     deadlines: Deadlines,
 ) -> Result<Wrote, TryEnd> {
+    let Some(upload) = body.upload() else {
+        let mut list: SmallVec<[IoSlice<'_>; PIECES_INLINE]> = SmallVec::new();
+        list.push(IoSlice::new(head));
+        body.pieces(&mut list);
+        return write_all(shard, gone, connection, &mut list, deadlines).await;
+    };
+    let size = if upload.len.is_none() { format!("{:x}\r\n", body.beginning_len()) } else { String::new() };
     let mut list: SmallVec<[IoSlice<'_>; PIECES_INLINE]> = SmallVec::new();
-    list.push(IoSlice::new(head));
+    list.extend([IoSlice::new(head), IoSlice::new(size.as_bytes())]);
     body.pieces(&mut list);
-    let mut left = &mut list[..];
+    if upload.len.is_none() {
+        list.push(IoSlice::new(b"\r\n"));
+    }
+    match write_all(shard, gone, connection, &mut list, deadlines).await? {
+        Wrote::All => Box::pin(pump(shard, gone, connection, upload, deadlines)).await,
+        wrote => Ok(wrote),
+    }
+}
+
+/// Passes the rest of an upload on as it comes.
+async fn pump<R: Rt>(
+    shard: &Shard<R>,
+    gone: &mut dyn Gone,
+    connection: &Connection<R>,
+    upload: &Upload,
+    deadlines: Deadlines,
+) -> Result<Wrote, TryEnd> {
+    let Some(mut rest) = upload.take() else { return Ok(Wrote::Some) };
+    loop {
+        match rest.next().map_err(TryEnd::Fault)? {
+            Piece::More => rest.read(shard, gone, deadlines.total_ns).await.map_err(TryEnd::Fault)?.ok_or(TryEnd::Gone)?,
+            Piece::Data(span) => {
+                let size = if upload.len.is_none() { format!("{:x}\r\n", span.len()) } else { String::new() };
+                let end: &[u8] = if upload.len.is_none() { b"\r\n" } else { b"" };
+                let mut list = [IoSlice::new(size.as_bytes()), IoSlice::new(&rest.buffer[span]), IoSlice::new(end)];
+                if write_all(shard, gone, connection, &mut list, deadlines).await? != Wrote::All {
+                    return Ok(Wrote::Some);
+                }
+            }
+            Piece::End => {
+                let end: &[u8] = if upload.len.is_none() { b"0\r\n\r\n" } else { b"" };
+                let wrote = write_all(shard, gone, connection, &mut [IoSlice::new(end)], deadlines).await?;
+                upload.put_back(rest);
+                return Ok(wrote);
+            }
+        }
+    }
+}
+
+async fn write_all<R: Rt>(
+    shard: &Shard<R>,
+    gone: &mut dyn Gone,
+    connection: &Connection<R>,
+    mut left: &mut [IoSlice<'_>],
+    deadlines: Deadlines,
+) -> Result<Wrote, TryEnd> {
     IoSlice::advance_slices(&mut left, 0);
     let mut wrote = Wrote::Nothing;
     while !left.is_empty() {

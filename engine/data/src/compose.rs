@@ -2,13 +2,19 @@
 //!
 //! One buffer, no allocation per field.
 
+use std::borrow::Cow;
+use std::ops::Range;
+
+use ringway_adapters::fault::Fault;
 use ringway_adapters::provider::Auth;
 use ringway_policy::snapshot::Upstream;
-use ringway_policy::snapshot::credential::Credential;
+use ringway_policy::snapshot::credential::{Credential, Signing};
 
+use crate::attempt::Outbound;
 use crate::http1::names::{self, Names};
 use crate::http1::write;
 use crate::request::Request;
+use crate::sign::{Unsigned, sign};
 
 /// What is done with the body between client and provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +23,8 @@ pub(crate) enum Conversion {
     Untouched,
     /// Another dialect: its fields would mean nothing there.
     Translated,
+    /// Nothing of it is read here: it keeps its coding.
+    Raw,
 }
 
 /// Fields that never go upstream, whatever their value: framing and routing of this hop, the caller's credentials and cookies,
@@ -32,6 +40,9 @@ static DROPPED: Names = Names::new(&[
     "api-key",
     "x-goog-api-key",
     "cookie",
+    "x-amz-date",
+    "x-amz-security-token",
+    "x-amz-content-sha256",
     "x-request-id",
     "x-forwarded-for",
     "x-forwarded-host",
@@ -51,22 +62,33 @@ static KEPT_IN_TRANSLATION: Names = Names::new(&["user-agent", "traceparent", "t
 pub(crate) struct Head<'a> {
     pub(crate) method: &'a str,
     pub(crate) upstream: &'a Upstream,
-    pub(crate) path: &'a str,
+    pub(crate) path: Cow<'a, str>,
     pub(crate) query: Option<&'a str>,
     pub(crate) credential: Option<&'a Credential>,
     /// The key by which the gateway knows the caller: it goes nowhere, whichever field holds it.
     pub(crate) virtual_key: Option<&'a str>,
     pub(crate) conversion: Conversion,
-    pub(crate) body_len: usize,
+    pub(crate) body: &'a Outbound<'a>,
+    /// For signatures.
+    pub(crate) unix_ms: u64,
 }
 
 impl Head<'_> {
-    pub(crate) fn write(&self, request: &Request<'_>, out: &mut Vec<u8>) {
+    /// Appends the whole head.
+    ///
+    /// # Errors
+    /// As `sign`.
+    pub(crate) fn write(&self, request: &Request<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
         let endpoint = &self.upstream.endpoint;
-        for piece in [self.method, " ", &endpoint.prefix, self.path] {
+        for piece in [self.method, " "] {
+            out.extend_from_slice(piece.as_bytes());
+        }
+        let target_start = out.len();
+        for piece in [&*endpoint.prefix, &*self.path] {
             out.extend_from_slice(piece.as_bytes());
         }
         self.write_query(out);
+        let target = target_start..out.len();
         out.extend_from_slice(b" HTTP/1.1\r\n");
         write::field(out, "host", endpoint.authority.as_bytes());
         if let Some(credential) = self.credential {
@@ -80,16 +102,29 @@ impl Head<'_> {
             write::field(out, "content-type", b"application/json");
         }
         for (name, value) in &self.upstream.provider.headers {
-            let sent = self.conversion == Conversion::Untouched && request.head.fields.get(request.bytes, name).is_some();
+            let sent = self.conversion != Conversion::Translated && request.head.fields.get(request.bytes, name).is_some();
             if !sent {
                 write::field(out, name, value.as_bytes());
             }
         }
         write::field(out, "accept-encoding", b"identity");
-        if self.body_len > 0 || self.method != "GET" {
-            write::field(out, "content-length", itoa::Buffer::new().format(self.body_len).as_bytes());
+        match self.body.len() {
+            None => write::field(out, "transfer-encoding", b"chunked"),
+            Some(0) if matches!(self.method, "GET" | "HEAD") => {}
+            Some(len) => write::field(out, "content-length", itoa::Buffer::new().format(len).as_bytes()),
+        }
+        if let Some(signing) = self.credential.and_then(|credential| credential.signing.as_deref()) {
+            self.sign(signing, target, out)?;
         }
         out.extend_from_slice(b"\r\n");
+        Ok(())
+    }
+
+    fn sign(&self, signing: &Signing, target: Range<usize>, out: &mut Vec<u8>) -> Result<(), Fault> {
+        let target = String::from_utf8_lossy(&out[target]).into_owned();
+        let authority = &self.upstream.endpoint.authority;
+        let unsigned = Unsigned { method: self.method, authority, target: &target, body: self.body, unix_ms: self.unix_ms };
+        sign(signing, &unsigned, out)
     }
 
     /// The caller's own credential: as it came within one dialect, else its first one in the provider's own form.
@@ -97,7 +132,7 @@ impl Head<'_> {
         let is_virtual = |value: &[u8]| self.virtual_key.is_some_and(|key| memchr::memmem::find(value, key.as_bytes()).is_some());
         let fields = request.head.fields.iter(request.bytes);
         let mut own = fields.filter(|(name, value, hop)| !hop && CREDENTIALS.contains(name) && !is_virtual(value));
-        if self.conversion == Conversion::Untouched {
+        if self.conversion != Conversion::Translated {
             for (name, value, _) in own {
                 for piece in [name, b": ", value, b"\r\n"] {
                     out.extend_from_slice(piece);
@@ -108,8 +143,9 @@ impl Head<'_> {
             let bare = if is_bearer { &value[7..] } else { value };
             match &self.upstream.provider.auth {
                 Auth::Bearer => write::field(out, "authorization", &[b"Bearer ", bare].concat()),
+                Auth::Scheme(scheme) => write::field(out, "authorization", &[scheme.as_bytes(), b" ", bare].concat()),
                 Auth::Header(name) => write::field(out, name, bare),
-                Auth::Query(_) | Auth::None => {}
+                Auth::Query(_) | Auth::None | Auth::Sigv4 { .. } => {}
             }
         }
     }
@@ -131,7 +167,8 @@ impl Head<'_> {
     fn goes_along(&self, name: &[u8]) -> bool {
         match self.conversion {
             Conversion::Translated => KEPT_IN_TRANSLATION.contains(name),
-            Conversion::Untouched => !DROPPED.contains(name) && !names::is_ours(name),
+            Conversion::Raw if name.eq_ignore_ascii_case(b"content-encoding") => true,
+            Conversion::Untouched | Conversion::Raw => !DROPPED.contains(name) && !names::is_ours(name),
         }
     }
 }

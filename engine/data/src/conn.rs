@@ -7,18 +7,21 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
+use ringway_adapters::door;
 use ringway_adapters::fault::{Fault, Kind};
+use ringway_adapters::operation::Operation;
 
 use crate::ahead::Ahead;
 use crate::downstream::Downstream;
 use crate::exchange;
-use crate::http1::head::{HeadLimits, RequestHead, parse_request};
+use crate::http1::head::{Framing, HeadLimits, RequestHead, parse_request};
 use crate::listener::Peer;
 use crate::race::{Either, Watch, race};
 use crate::request::{Gathering, Request};
 use crate::rt::{Io, Rt};
 use crate::shard::Shard;
 use crate::tls::Stream;
+use crate::upload::{BEGINNING_BYTES, Beginning, Upload};
 use crate::wheel::within;
 
 /// Bytes that are still read after a refusal, so that the client gets to read the answer.
@@ -34,6 +37,8 @@ struct Whole {
     body: std::ops::Range<usize>,
     /// Where the next request begins.
     next: usize,
+    /// What follows `body`, where that is only the beginning.
+    upload: Option<Upload>,
 }
 
 /// How waiting for a request ended, where it did not end with one.
@@ -124,7 +129,7 @@ where
         Err(End::Refuse(status, fault)) => {
             // A head that is whole says in which API the refusal is to be written.
             let head = parse_request(carry, head_limits(shard)).ok().flatten();
-            let request = head.as_ref().map(|head| Request { head, bytes: &carry[..head.len], body: &[] });
+            let request = head.as_ref().map(|head| Request { head, bytes: &carry[..head.len], body: &[], upload: None });
             let mut down = downstream(shard, stream, ahead, head.as_ref());
             exchange::refuse(&mut down, peer, request.as_ref(), status, fault).await;
             return Ok(exchange::After::Close);
@@ -136,9 +141,19 @@ where
     let mut down = downstream(shard, stream, &mut watch, Some(&whole.head));
     let (bytes, rest) = carry.split_at(whole.head.len);
     let body = &rest[whole.body.start - whole.head.len..whole.body.end - whole.head.len];
-    let request = Request { head: &whole.head, bytes, body };
+    let request = Request { head: &whole.head, bytes, body, upload: whole.upload.as_ref() };
     let after = exchange::exchange(&mut down, peer, &request).await;
-    *carry = leftover(shard, std::mem::take(carry), whole.next);
+    let Some(upload) = whole.upload else {
+        *carry = leftover(shard, std::mem::take(carry), whole.next);
+        return Ok(after);
+    };
+    shard.buffers.give(std::mem::take(carry));
+    match upload.into_leftover() {
+        Some(left) => *carry = left,
+        // Nobody read the body: what comes next on this connection is no request.
+        None if after == exchange::After::KeepAlive => return Ok(exchange::After::Close),
+        None => {}
+    }
     Ok(after)
 }
 
@@ -207,21 +222,55 @@ where
             return Err(End::Quiet);
         }
     };
-    let mut gathering = Gathering::new(&head, tuning.body_bytes_max)?;
+    let mut beginning = beginning(&head, carry);
+    // Of a body that streams through, the announced length is no bound of what is gathered.
+    let bytes_max = if beginning.is_some() { usize::MAX } else { tuning.body_bytes_max };
+    let mut gathering = Gathering::new(&head, bytes_max)?;
     let mut may_continue = head.expects_continue;
     loop {
         if let Some((body, next)) = gathering.advance(carry)? {
-            return Ok(Whole { head, body, next });
+            return Ok(Whole { head, body, next, upload: None });
+        }
+        if let Some(beginning) = &mut beginning {
+            let body = gathering.gathered(carry);
+            if beginning.is_enough(body) {
+                let (body, upload) = gathering.into_upload(carry)?;
+                return Ok(Whole { head, next: body.end, body, upload: Some(upload) });
+            }
+            if body.len() > tuning.body_bytes_max {
+                return Err(Fault::new(Kind::RequestTooLarge, FORM_WITHOUT_MODEL).into());
+            }
         }
         if std::mem::take(&mut may_continue) && carry.len() == head.len {
             downstream(shard, stream, ahead, None).go_on().await.map_err(|_| End::Quiet)?;
         }
-        reserve(carry, gathering.missing(carry.len()));
+        reserve(carry, if beginning.is_some() { 0 } else { gathering.missing(carry.len()) });
         let deadline_ns = shard.rt.now_ns() + tuning.body_idle.as_nanos() as u64;
         if gather(shard, ahead, carry, deadline_ns).await? == 0 {
             return Err(End::Quiet);
         }
     }
+}
+
+const FORM_WITHOUT_MODEL: &str =
+    "the form's model does not stand in what may be gathered of a body; put the field model before the file, or raise body_bytes_max";
+
+/// `None` where the body must be whole before the exchange begins: where it is short, compressed, or read by the gateway.
+fn beginning(head: &RequestHead, carry: &[u8]) -> Option<Beginning> {
+    let is_long = match head.framing {
+        Framing::Length(length) => length > BEGINNING_BYTES as u64,
+        Framing::Chunked => true,
+        _ => false,
+    };
+    if !is_long || carry.len() < head.len {
+        return None;
+    }
+    let request = Request { head, bytes: &carry[..head.len], body: &[], upload: None };
+    let door = door::find(request.path(), request.field("anthropic-version").is_some())?;
+    if request.field("content-encoding").is_some() && door.operation != Operation::Passthrough {
+        return None;
+    }
+    Beginning::of(&door, request.field("content-type"))
 }
 
 /// Room for what is announced; at least a page. Announced lengths are within `body_bytes_max` here, but memory is only

@@ -6,13 +6,14 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use ringway_adapters::dialect::Client;
+use ringway_adapters::dialect::{Client, Dialect};
 use ringway_adapters::door::Door;
 use ringway_adapters::fault::{Fault, Kind};
+use ringway_adapters::frame::Framing;
 use ringway_adapters::ir::Mode;
-use ringway_adapters::json::peek::Peek;
 use ringway_adapters::operation::Operation;
 use ringway_adapters::splice::Splice;
+use ringway_adapters::tokens;
 use ringway_policy::breaker::Outcome;
 use ringway_policy::health::Watch;
 use ringway_policy::key::Principal;
@@ -22,7 +23,8 @@ use ringway_policy::snapshot::credential::{self, Credential, Elsewhere};
 use ringway_policy::snapshot::{Snapshot, Upstream};
 
 use crate::answer::{self, Refusal};
-use crate::attempt::{self, Deadlines, Outbound, TryEnd};
+use crate::attempt::{self, Deadlines, Outbound, Teller, TryEnd};
+use crate::classify::{Asked, BodyForm};
 use crate::compose::Conversion;
 use crate::downstream::Downstream;
 use crate::events::{Events, Source};
@@ -32,25 +34,21 @@ use crate::held::{self, Target};
 use crate::incoming::Incoming;
 use crate::journal::Journal;
 use crate::local;
+use crate::owners::Owner;
 use crate::race::unless_gone;
 use crate::relay::{self, Delivered, StreamClock};
 use crate::request::Request;
 use crate::rt::Rt;
 use crate::strip::Strip;
+use crate::typed;
+use crate::upload::Upload;
 
 mod beside;
 mod body;
+mod carry;
 mod limits;
 mod refused;
-
-/// What the client asks for, read from its body.
-pub(crate) struct Asked<'a> {
-    pub(crate) model: Cow<'a, str>,
-    pub(crate) fallbacks: Vec<String>,
-    pub(crate) mode: Mode,
-    pub(crate) timeout: Option<Duration>,
-    pub(crate) peek: Peek,
-}
+mod room;
 
 /// Everything that all attempts of one exchange share.
 struct Delivery<'a> {
@@ -90,15 +88,18 @@ pub(crate) async fn deliver<R: Rt>(
     let total_ns = journal.begun_ns().saturating_add(nanos(total));
     let mut delivery =
         Delivery { snapshot, principal, request, door, asked, body, plan, total_ns, events: None, prefill: None, won: None, refusal: None };
-    if let Some(step) = &plan.mirror {
+    if let Some(step) = plan.mirror.as_ref().filter(|_| asked.is_json()) {
         delivery.mirror(shard, journal, step);
     }
+    // What is translated back by its own request is not asked of two.
+    let may_hedge = asked.is_json() && !matches!(door.operation, Operation::Embed | Operation::Rerank);
     let (mut step_index, mut tries) = (0, 0);
     let mut fault = Fault::new(Kind::ModelNotFound, "the route has no target");
     // What the next target is taken for.
     let mut cause = Trigger::Error;
+    let mut admitted_ns = Some(journal.admitted_ns());
     while let Some(step) = plan.steps.get(step_index) {
-        let now_ns = shard.rt.now_ns();
+        let now_ns = admitted_ns.take().unwrap_or_else(|| shard.rt.now_ns());
         if now_ns >= total_ns {
             fault = Fault::new(Kind::UpstreamTimeout, "the request's total time is over");
             break;
@@ -124,7 +125,7 @@ pub(crate) async fn deliver<R: Rt>(
         if tries == 1 {
             step.target.retry_budget.deposit(now_ns);
         }
-        let hedge = hedge::due(plan, asked.mode, step_index, journal.record.attempts.len());
+        let hedge = hedge::due(plan, asked.mode, step_index, journal.record.attempts.len()).filter(|_| may_hedge);
         let (delivered, ended_ns) = delivery.attempt(down, journal, step, now_ns, hedge).await;
         if let Some((won, _)) = delivery.won.take() {
             (step_index, tries) = (won, 1);
@@ -142,6 +143,12 @@ pub(crate) async fn deliver<R: Rt>(
         };
         let progress = Progress { step: step_index, attempts_on_step: tries, left_ns: total_ns.saturating_sub(ended_ns), now_ns: ended_ns };
         let next = match &failed {
+            // What went out of an upload is gone.
+            _ if request.upload.is_some_and(Upload::has_begun) => Next::GiveUp,
+            // Another provider may have what this one does not know.
+            Failure::Before(failed) if failed.upstream_status == Some(404) && door.stored_id().is_some() => {
+                if step_index + 1 < plan.steps.len() { Next::Target { step: step_index + 1 } } else { Next::GiveUp }
+            }
             Failure::Before(failed) | Failure::Again(failed) => {
                 retry::next(plan, progress, failed, &step.target.retry_budget, shard.rt.random())
             }
@@ -271,7 +278,7 @@ impl Delivery<'_> {
         let delivered = self.funded(down, journal, upstream, step, now_ns, hedge).await;
         journal.watch = None;
         drop(watch);
-        journal.input(self.body);
+        journal.input(if self.asked.is_json() { self.body } else { &[] });
         let ended_ns = down.shard.rt.now_ns();
         let (step, now_ns) = self.won.map_or((step, now_ns), |(index, begun_ns)| (&self.plan.steps[index], begun_ns));
         let (fault, status) = match &delivered {
@@ -284,6 +291,7 @@ impl Delivery<'_> {
             step.target.learned.add(journal.record.usage.output);
         }
         journal.end_attempt(now_ns, fault, status, ended_ns);
+        down.shard.made_room();
         (delivered, ended_ns)
     }
 
@@ -303,15 +311,23 @@ impl Delivery<'_> {
         {
             return Delivered::Failed(fault);
         }
+        if credential.is_none() && upstream.fetch.is_some() {
+            let message = format!("there is no token for {} yet; /readyz of this gateway says why", upstream.name);
+            return Delivered::Failed(Fault::new(Kind::UpstreamAuth, message));
+        }
         let at = journal.at(now_ns);
-        let mut reserved = journal.bill.attempt(self.snapshot, &self.plan.rules, step, credential, at);
-        while reserved.is_err() && Box::pin(down.shard.asked(&journal.bill)).await {
-            reserved = journal.bill.attempt(self.snapshot, &self.plan.rules, step, credential, at);
-        }
-        match reserved {
-            Ok(()) => self.send(down, journal, upstream, step, credential, now_ns, hedge).await,
-            Err(fault) => Delivered::Failed(fault),
-        }
+        let reserved = match self.waited_for(down.shard, upstream, step, credential) {
+            Some(quota) => Err(journal.behind(quota, now_ns)),
+            None => journal.bill.attempt(self.snapshot, &self.plan.rules, step, credential, at),
+        };
+        let (credential, now_ns) = match reserved {
+            Ok(()) => (credential, now_ns),
+            Err(fault) => match Box::pin(self.room(down, journal, upstream, step, credential, fault)).await {
+                Ok(credential) => (credential, down.shard.rt.now_ns()),
+                Err(delivered) => return delivered,
+            },
+        };
+        self.send(down, journal, upstream, step, credential, now_ns, hedge).await
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -326,12 +342,13 @@ impl Delivery<'_> {
         hedge: Option<Due>,
     ) -> Delivered {
         let shard = down.shard;
-        let client = self.client(journal.record.at_ms / 1000);
+        let now_unix = journal.record.at_ms / 1000;
         let dialect = self.door.dialect;
         if upstream.builtin {
+            let client = self.client(now_unix);
             return match self.door.operation {
                 Operation::Chat => Box::pin(local::echo(down, journal, dialect, self.body, client, &mut self.events)).await,
-                Operation::CountTokens => local::count_tokens(down, journal, self.body).await,
+                Operation::CountTokens => local::count_tokens(down, journal, dialect, self.body).await,
                 operation => Delivered::Failed(Fault::new(
                     Kind::InvalidRequest,
                     format!("model {} serves chat, not {}", step.model, operation.name()),
@@ -347,14 +364,26 @@ impl Delivery<'_> {
         }
         let same = step.dialect == dialect;
         if !same && self.door.operation == Operation::CountTokens {
-            return local::count_tokens(down, journal, self.body).await;
+            return local::count_tokens(down, journal, dialect, self.body).await;
         }
         let mut encoded = Vec::new();
-        let conversion = if same && self.prefill.is_none() { Conversion::Untouched } else { Conversion::Translated };
+        let mut translation = None;
+        let is_typed = self.is_typed(upstream, step);
+        let conversion = match (&self.asked.body, same && self.prefill.is_none()) {
+            (BodyForm::Carried, _) => Conversion::Raw,
+            (BodyForm::Json, _) if is_typed => Conversion::Translated,
+            (BodyForm::Json, false) => Conversion::Translated,
+            (_, true) => Conversion::Untouched,
+            (BodyForm::Form(_), false) => return Delivered::Failed(self.cannot_serve(upstream)),
+        };
         let (bent, edits);
         let outbound = match conversion {
-            Conversion::Untouched => {
-                bent = match self.bend(journal, upstream) {
+            Conversion::Raw | Conversion::Untouched if !self.asked.is_json() => {
+                edits = self.model_edit(step);
+                self.as_it_came(&edits)
+            }
+            Conversion::Untouched | Conversion::Raw => {
+                bent = match self.bend(journal, upstream, step) {
                     Ok(bent) => bent,
                     Err(fault) => return Delivered::Failed(fault),
                 };
@@ -362,13 +391,24 @@ impl Delivery<'_> {
                 edits = self.edits(upstream, step, body, peek);
                 Outbound::Patched { body, edits: &edits }
             }
+            Conversion::Translated if is_typed => match self.translate(journal, upstream, step) {
+                Ok((body, asked)) => {
+                    (encoded, translation) = (body, Some(asked));
+                    Outbound::Encoded(&encoded)
+                }
+                Err(fault) => return Delivered::Failed(fault),
+            },
             Conversion::Translated => match self.encode(journal, upstream, step, &mut encoded) {
                 Ok(()) => Outbound::Encoded(&encoded),
                 Err(fault) => return Delivered::Failed(fault),
             },
         };
         let mut head = shard.buffers.rent();
-        self.head(upstream, step, credential, conversion, outbound.len()).write(self.request, &mut head);
+        let signed = self.head(upstream, step, credential, conversion, &outbound, shard.rt.unix_ms()).write(self.request, &mut head);
+        if let Err(fault) = signed {
+            shard.buffers.give(head);
+            return Delivered::Failed(fault);
+        }
         let deadlines = Deadlines {
             now_ns,
             connect_ns: nanos(self.plan.rules.connect),
@@ -377,12 +417,15 @@ impl Delivery<'_> {
         };
         let raced = match hedge {
             None => {
-                let sent = attempt::send(shard, down.gone, Some(&mut *journal), upstream, &head, &outbound, deadlines).await;
+                let sent = attempt::send(shard, down.gone, Teller::Journal(journal), upstream, &head, &outbound, deadlines).await;
                 hedge::Raced { sent, second: None }
             }
             Some(due) => {
                 let first = hedge::First { step, upstream, head: &head, outbound: &outbound, deadlines };
-                Box::pin(self.hedged(down, journal, first, due)).await
+                let raced = Box::pin(self.hedged(down, journal, first, due)).await;
+                // The one that lost gave its places back.
+                shard.made_room();
+                raced
             }
         };
         shard.buffers.give(head);
@@ -399,21 +442,44 @@ impl Delivery<'_> {
             Err(TryEnd::Gone) => return Delivered::Gone,
             Err(TryEnd::Fault(fault)) => return Delivered::Failed(fault),
         };
+        if self.request.upload.is_some_and(Upload::is_ended) {
+            down.keep_alive = self.request.head.keep_alive;
+        }
         let status = incoming.head.status;
         if let Some(attempt) = journal.record.attempts.last_mut() {
             attempt.status = status;
         }
         if let Some(credential) = credential.filter(|_| status < 300) {
-            limits::read_ahead(credential, upstream, &incoming, shard.rt.now_ns(), shard.rt.unix_ms());
+            let now_ns = journal.working_since_ns().unwrap_or_else(|| shard.rt.now_ns());
+            limits::read_ahead(credential, upstream, &incoming, now_ns, || shard.rt.unix_ms());
         }
         let clock = StreamClock { idle_ns: nanos(self.plan.rules.idle), total_ns: self.total_ns };
-        let source = Source { dialect: step.dialect.row(), name: &upstream.name, body: self.body, clock, first_ns };
+        let (framing, mode) = self.framing(step.dialect.row(), conversion, &incoming);
+        let body = if self.asked.is_json() { self.body } else { &[] };
+        // Where there is but one provider and no key, nobody asks whose an answer is.
+        let is_asked = !self.snapshot.keys.is_empty() || self.snapshot.providers.len() > 2;
+        let owner = is_asked.then(|| Owner::new(&upstream.name, &self.principal.key));
+        let source = Source { dialect: step.dialect.row(), framing, mode, name: &upstream.name, body, owner, clock, first_ns };
         let delivered = match status {
-            200..=299 => self.pass_on(down, journal, &mut incoming, &source, client, upstream).await,
+            _ if self.door.provider.is_some() => {
+                Box::pin(self.carry(down, journal, &mut incoming, &source, upstream, credential, step)).await
+            }
+            200..=299 if conversion == Conversion::Raw || self.is_unread(mode) => {
+                Box::pin(self.carry(down, journal, &mut incoming, &source, upstream, credential, step)).await
+            }
+            200..=299 => match &translation {
+                Some(asked) => Box::pin(typed::translated(down, journal, &mut incoming, &source, asked, &self.asked.model)).await,
+                None => self.pass_on(down, journal, &mut incoming, &source, now_unix, upstream).await,
+            },
             _ => Box::pin(self.refused(down, &mut incoming, &source, credential, &step.model)).await,
         };
         incoming.finish(shard);
         delivered
+    }
+
+    /// A stream of events that no dialect here knows.
+    fn is_unread(&self, mode: Mode) -> bool {
+        mode == Mode::Stream && !matches!(self.door.operation, Operation::Chat | Operation::Complete)
     }
 
     /// Passes a good answer on, in the way that its form and the route ask for.
@@ -423,36 +489,63 @@ impl Delivery<'_> {
         journal: &mut Journal,
         incoming: &mut Incoming<R>,
         source: &Source<'_>,
-        client: Client<'static>,
+        now_unix: u64,
         upstream: &Upstream,
     ) -> Delivered {
         let dialect = self.door.dialect.row();
         let same = std::ptr::eq(source.dialect, dialect);
-        let is_stream = incoming.field("content-type").is_some_and(is_event_stream);
+        let is_stream = source.mode == Mode::Stream;
         let rescues = self.plan.rules.rescue != Rescue::Off && self.door.operation == Operation::Chat;
         let wants_stream = self.asked.mode == Mode::Stream;
         // An answer that a budget may end is looked at before it goes out.
         let may_end = journal.bill.may_cut() && self.door.operation == Operation::Chat;
         if is_stream && wants_stream && (!same || rescues || may_end) {
+            let client = self.client(now_unix);
             let events = self.events.get_or_insert_with(|| Events::new(dialect, client, rescues.then(Splice::default)));
             let delivered = Box::pin(events.relay(down, journal, incoming, source)).await;
             journal.usage(&events.seen);
             return delivered;
         }
         if !same || (self.events.is_some() && !is_stream) {
+            let client = self.client(now_unix);
             let target = Target::for_client(dialect, client, &mut self.events);
             return Box::pin(held::translated(down, journal, incoming, source, target)).await;
         }
         if is_stream {
-            let strip = dialect.asked_usage.filter(|_| self.injects(upstream)).map(Strip::new);
+            if dialect.asked_usage.is_some() && !self.asked.peek.include_usage && !self.injects(upstream) {
+                // Nobody asked for usage: what is delivered will be counted.
+                tokens::expect();
+            }
+            let usage = dialect.asked_usage.filter(|_| self.injects(upstream));
+            let strip = usage.map(|is_usage| Strip::usage(source.framing, is_usage)).or_else(|| Strip::whole(source.framing));
             return relay::relay(down, journal, incoming, source, strip).await;
         }
         held::untouched(down, journal, incoming, source).await
     }
 
+    /// How the answer is framed, and whether it is a stream. An array of events looks like any JSON answer: it is one where one was
+    /// asked for.
+    fn framing<R: Rt>(&self, dialect: &Dialect, conversion: Conversion, incoming: &Incoming<R>) -> (Framing, Mode) {
+        let content_type = incoming.field("content-type").unwrap_or_default();
+        if let Some(framing) = Framing::of_content_type(content_type) {
+            return (framing, Mode::Stream);
+        }
+        let asked = dialect.framing_for(self.request.query().filter(|_| conversion == Conversion::Untouched));
+        match self.asked.mode {
+            Mode::Stream if asked.fits(content_type) => (asked, Mode::Stream),
+            _ => (asked, Mode::Whole),
+        }
+    }
+
     fn client(&self, now_unix: u64) -> Client<'static> {
-        let stream_usage = self.asked.peek.include_usage || self.door.dialect.row().asked_usage.is_none();
-        Client { model: Cow::Owned(self.asked.model.to_string()), mode: self.asked.mode, stream_usage, now_unix }
+        let dialect = self.door.dialect.row();
+        Client {
+            model: Cow::Owned(self.asked.model.to_string()),
+            mode: self.asked.mode,
+            stream_usage: self.asked.peek.include_usage || dialect.asked_usage.is_none(),
+            framing: dialect.framing_for(self.request.query()),
+            now_unix,
+        }
     }
 }
 
@@ -463,11 +556,6 @@ fn outcome(delivered: &Delivered) -> Outcome {
         Delivered::Gone => Outcome::Unknown,
         Delivered::Failed(fault) | Delivered::Broken(fault) => Outcome::of(fault.kind),
     }
-}
-
-fn is_event_stream(content_type: &[u8]) -> bool {
-    let wanted = ringway_adapters::frame::sse::CONTENT_TYPE.as_bytes();
-    content_type.get(..wanted.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(wanted))
 }
 
 fn nanos(duration: Duration) -> u64 {

@@ -22,6 +22,7 @@ use rustls::ServerConfig;
 
 use crate::listener::{self, Crew, HAND_OFF_MAX, ProxyProtocol};
 use crate::networks::Networks;
+use crate::queue::Lobby;
 pub use crate::rt::kernel::Driver;
 use crate::rt::kernel::{self, Bound, Kind, Monoio, Wake, WakeReceiver};
 use crate::shard::Shard;
@@ -144,6 +145,7 @@ pub fn start(setup: Setup) -> io::Result<Engine> {
         tls: setup.tls,
         proxy_protocol: if setup.proxy_protocol { ProxyProtocol::Expected } else { ProxyProtocol::Off },
     });
+    let lobby = Arc::new(waker_of(&wakes));
     let drain_ms = Arc::new(AtomicU64::new(NO_DRAIN));
     let cores = cores(setup.pin, threads);
     let (started, starts) = mpsc::channel();
@@ -162,6 +164,7 @@ pub fn start(setup: Setup) -> io::Result<Engine> {
             outbox: setup.outboxes[index].clone(),
             trusted: setup.trusted.clone(),
             crew: crew.clone(),
+            lobby: lobby.clone(),
             listeners,
             receiver,
             drain_ms: drain_ms.clone(),
@@ -235,6 +238,7 @@ struct Worker {
     outbox: Arc<ArrayQueue<Record>>,
     trusted: Arc<Networks>,
     crew: Arc<Crew>,
+    lobby: Arc<Lobby>,
     listeners: Vec<OwnedFd>,
     receiver: WakeReceiver,
     drain_ms: Arc<AtomicU64>,
@@ -260,7 +264,7 @@ impl Worker {
 
     async fn live(self, rt: Monoio) {
         let counters = self.crew.counters[usize::from(self.index)].clone();
-        let shard = Shard::trusting(rt.clone(), self.index, self.tuning, self.snapshot, self.outbox, counters, self.trusted);
+        let shard = Shard::trusting(rt.clone(), self.index, self.tuning, self.snapshot, self.outbox, counters, self.trusted, self.lobby);
         shard.purge_with(self.purge);
         shard.ask_with(self.ask);
         shard.spend_into(self.spend);
@@ -275,6 +279,7 @@ impl Worker {
         shard.spawn(async move {
             let on_wake = move || {
                 listener::receive(&shard_there, &crew);
+                shard_there.look_around();
                 if retired.load(Ordering::Acquire) {
                     shard_there.retire();
                 }
@@ -309,6 +314,12 @@ async fn wind_down(shard: &Shard<Monoio>, drain_ms: &AtomicU64) {
         }
         shard.wheel.sleep(DRAIN_LOOK).await;
     }
+}
+
+/// The lobby of all shards: who is called on another shard is woken through it.
+fn waker_of(wakes: &[Wake]) -> Lobby {
+    let wakes = wakes.to_vec();
+    Lobby::new(move |shard| wakes.get(shard).into_iter().for_each(Wake::wake))
 }
 
 /// Binds every address: TCP once per shard, a Unix or inherited socket for one shard, which spreads its connections.

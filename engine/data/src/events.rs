@@ -6,7 +6,8 @@
 use ringway_adapters::dialect::{Client, Dialect, Seen, StreamDecoder, StreamEncoder};
 use ringway_adapters::event::Event;
 use ringway_adapters::fault::{Fault, Kind};
-use ringway_adapters::frame::sse;
+use ringway_adapters::frame::Framing;
+use ringway_adapters::ir::Mode;
 use ringway_adapters::splice::Splice;
 use ringway_adapters::tokens;
 use ringway_adapters::usage::Usage;
@@ -18,12 +19,15 @@ use crate::early_end::EarlyEnd;
 use crate::http1::write;
 use crate::incoming::{Incoming, ReadEnd, Room};
 use crate::journal::Journal;
+use crate::owners::{self, Owner};
 use crate::relay::{Delivered, StreamClock, draining, first_byte_fault};
 use crate::rt::Rt;
 
 /// The client's end of a decoded stream.
 pub(crate) struct Events {
     encoder: Box<dyn StreamEncoder>,
+    /// In which the client reads it.
+    framing: Framing,
     /// Present where the route rescues.
     pub(crate) splice: Option<Splice>,
     decoded: Vec<Event>,
@@ -45,17 +49,33 @@ enum Passed {
 /// What the stream is decoded from.
 pub(crate) struct Source<'a> {
     pub(crate) dialect: &'static Dialect,
+    /// Of the answer, where it is streamed.
+    pub(crate) framing: Framing,
+    /// Whether it is.
+    pub(crate) mode: Mode,
     pub(crate) name: &'a str,
     /// The client's request.
     pub(crate) body: &'a [u8],
+    /// Of an answer that its provider keeps: whose it is.
+    pub(crate) owner: Option<Owner>,
     pub(crate) clock: StreamClock,
     /// Deadline of the first body byte.
     pub(crate) first_ns: u64,
 }
 
+impl Source<'_> {
+    /// Notes whose the answer is that begins with `pieces`, where its provider keeps it.
+    pub(crate) fn note_id(&self, pieces: &[&[u8]]) {
+        if let (Some(start), Some(owner)) = (self.dialect.stored_id(), self.owner) {
+            owners::note(pieces, start, owner);
+        }
+    }
+}
+
 impl Events {
     pub(crate) fn new(dialect: &'static Dialect, client: Client<'static>, splice: Option<Splice>) -> Events {
         Events {
+            framing: client.framing,
             encoder: (dialect.stream_encoder)(client),
             splice,
             decoded: Vec::new(),
@@ -202,7 +222,7 @@ impl Events {
             let now_ns = shard.rt.now_ns();
             head = shard.buffers.rent();
             answer::begin(&mut head, status, journal, now_ns);
-            write::field(&mut head, "content-type", sse::CONTENT_TYPE.as_bytes());
+            write::field(&mut head, "content-type", self.framing.content_type().as_bytes());
             write::field(&mut head, "cache-control", b"no-cache");
             down.begin_stream(&mut head);
             journal.first_byte(status, now_ns);

@@ -4,18 +4,16 @@
 //! rescue) → `settle` (exactly once). Every branch of a request's way is here or in `deliver`; the leaves do not branch.
 
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::Ordering;
 
 use ringway_adapters::door::{self, Door};
 use ringway_adapters::fault::{Fault, Kind};
-use ringway_adapters::ir::Mode;
 use ringway_adapters::json::peek;
 use ringway_adapters::operation::Operation;
 use ringway_policy::facts::Facts;
 use ringway_policy::key::Principal;
 use ringway_policy::pipeline::{Admitted, Pipeline};
-use ringway_policy::plan::{self, Plan};
+use ringway_policy::plan::{self, Plan, Step};
 use ringway_policy::quota;
 use ringway_policy::record::{Subject, Why};
 use ringway_policy::snapshot::Snapshot;
@@ -24,16 +22,21 @@ use ringway_policy::tags::{self, Tags};
 use smallvec::SmallVec;
 
 use crate::answer;
-use crate::deliver::{self, Asked};
+use crate::carried;
+use crate::classify::{Asked, classify};
+use crate::deliver;
 use crate::downstream::{Downstream, WriteEnd};
 use crate::encoding;
 use crate::journal::Journal;
 use crate::listener::Peer;
 use crate::local;
+use crate::owners;
+use crate::queue::{self, NoRoom, Who};
 use crate::relay;
 use crate::request::Request;
 use crate::rt::Rt;
 use crate::says::Said;
+use crate::shard::Shard;
 
 /// What becomes of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +81,7 @@ pub(crate) async fn exchange<R: Rt>(down: &mut Downstream<'_, R>, peer: &Peer, r
         let ending = local::probe(down, path).await;
         return after(down, &ending);
     }
-    let _running = Running::begin(&shard.counters.in_flight);
+    let _running = Running::begin(shard);
     let mut journal = Journal::begin(shard, peer, Some(request));
     let mut pipeline = None;
     let door = door::find(path, request.field("anthropic-version").is_some());
@@ -93,12 +96,14 @@ pub(crate) async fn exchange<R: Rt>(down: &mut Downstream<'_, R>, peer: &Peer, r
     };
     let ending = match ending {
         Ending::Refused(fault) => match answer::fault(down, &mut journal, dialect, fault.status(), &fault).await {
-            Ok(()) => return settle(down, journal, pipeline, Ending::Refused(fault)),
+            Ok(()) => Ending::Refused(fault),
             Err(_) => Ending::Gone,
         },
         ending => ending,
     };
-    settle(down, journal, pipeline, ending)
+    settle(down, &mut journal, pipeline, &ending);
+    shard.leave(journal.record);
+    after(down, &ending)
 }
 
 /// Answers a request that could not be read, and leaves its record. `request` is there where its head was good.
@@ -111,7 +116,8 @@ pub(crate) async fn refuse<R: Rt>(down: &mut Downstream<'_, R>, peer: &Peer, req
     }
     let dialect = door.map_or(door::DIALECT_WITHOUT_DOOR, |door| door.dialect);
     let _ = answer::fault(down, &mut journal, dialect, status, &fault).await;
-    settle(down, journal, None, Ending::Refused(fault));
+    settle(down, &mut journal, None, &Ending::Refused(fault));
+    down.shard.leave(journal.record);
 }
 
 async fn run<R: Rt>(
@@ -124,19 +130,38 @@ async fn run<R: Rt>(
     let shard = down.shard;
     let snapshot = shard.snapshot();
     journal.dialect(door.operation, door.dialect);
+    let mut is_crowded = false;
     if shard.counters.in_flight.load(Ordering::Relaxed) > shard.tuning.in_flight_max as u64 {
-        let message = "the gateway has as many requests under way as it takes; try again, or raise --max-in-flight";
-        return Fault::new(Kind::Overloaded, message).into();
+        match snapshot.queue {
+            None => return crowded().into(),
+            // Who asks decides who goes first.
+            Some(_) => is_crowded = true,
+        }
     }
     let pipeline = match Pipeline::authenticate(&snapshot, key(request), journal.record.client, journal.record.at_ms) {
         Ok(admitted) => pipeline.insert(admitted),
-        Err(fault) => return fault.into(),
+        Err(fault) => {
+            journal.record.trail.asked = false;
+            return fault.into();
+        }
     };
     let principal = pipeline.principal.clone();
-    journal.asks(&principal, &Tags::default());
+    journal.record.trail.asked &= principal.access.explain;
+    if is_crowded && let Some(bounds) = snapshot.queue {
+        journal.asks(&principal, &Tags::default());
+        let who = Who::new(&principal, None, request, bounds, u64::MAX);
+        match Box::pin(queue::until_uncrowded(shard, down.gone, journal, who, crowded())).await {
+            Ok(()) => {}
+            Err(NoRoom::Gone) => return Ending::Gone,
+            Err(NoRoom::Fault(fault)) => return fault.into(),
+        }
+    }
     let tags = match Tags::new(&principal.access.tags, request.field(tags::HEADER)) {
         Ok(tags) => tags,
-        Err(fault) => return fault.into(),
+        Err(fault) => {
+            journal.asks(&principal, &Tags::default());
+            return fault.into();
+        }
     };
     journal.asks(&principal, &tags);
     match door.operation {
@@ -144,8 +169,13 @@ async fn run<R: Rt>(
         Operation::Key => return local::key(down, journal, &principal, request).await,
         _ => {}
     }
+    if request.upload.is_some() {
+        // Until the body is read to its end, nothing can follow it.
+        down.keep_alive = false;
+    }
     let body = match request.field("content-encoding") {
         None => Cow::Borrowed(request.body),
+        Some(_) if door.operation == Operation::Passthrough => Cow::Borrowed(request.body),
         Some(coding) => match encoding::decode(coding, request.body, shard.tuning.body_bytes_max) {
             Ok(body) => Cow::Owned(body),
             Err(fault) => return fault.into(),
@@ -162,53 +192,43 @@ async fn run<R: Rt>(
     {
         journal.end_user(&name);
     }
-    let mut planned = admit(down, journal, pipeline, &snapshot, &asked, tags, door, request, &body);
+    let mut again = |journal: &mut Journal| admit(shard, journal, pipeline, &snapshot, &asked, tags, door, request, &body);
+    let of_key = principal.quotas.list(journal.at(journal.begun_ns()).now);
+    let mut planned = match shard.waited_for(of_key.iter()).filter(|_| snapshot.queue.is_some()) {
+        Some(quota) => Err(journal.behind(quota, shard.rt.now_ns())),
+        None => again(journal),
+    };
     while planned.is_err() && Box::pin(shard.asked(&journal.bill)).await {
-        planned = admit(down, journal, pipeline, &snapshot, &asked, tags, door, request, &body);
+        planned = again(journal);
     }
+    let tight = if planned.is_err() { journal.tight() } else { None };
+    planned = match (planned, snapshot.queue, tight) {
+        (Err(fault), Some(bounds), Some(tight)) => {
+            let who = Who::new(&principal, None, request, bounds, u64::MAX);
+            match Box::pin(queue::until_room(shard, down.gone, journal, who, (fault, tight), again)).await {
+                Ok(plan) => Ok(plan),
+                Err(NoRoom::Gone) => return Ending::Gone,
+                Err(NoRoom::Fault(fault)) => Err(fault),
+            }
+        }
+        (planned, ..) => planned,
+    };
     match planned {
         Ok(plan) => deliver::deliver(down, journal, &snapshot, &principal, request, door, &asked, &body, &plan).await,
         Err(fault) => fault.into(),
     }
 }
 
-/// What the body asks for.
-fn classify<'a>(request: &Request<'_>, door: &Door<'_>, body: &'a [u8]) -> Result<Asked<'a>, Fault> {
-    if request.head.method != http::Method::POST {
-        let message = format!("{} {} is not served; use POST", request.head.method, request.path());
-        return Err(Fault::new(Kind::NotFound, message));
-    }
-    match door.operation {
-        Operation::Chat | Operation::Complete | Operation::Embed | Operation::CountTokens | Operation::Moderate | Operation::Rerank => {}
-        Operation::Image | Operation::Speech if is_json(request) => {}
-        operation => {
-            let message = format!("{} is not carried on this path yet; chat, completions, embeddings and models are", operation.name());
-            return Err(Fault::new(Kind::NotFound, message));
-        }
-    }
-    let peek = peek::peek(body)?;
-    let model = match (deployment(door), &peek.model) {
-        (Some(id), _) => Cow::Owned(door::decode(id)?.into_owned()),
-        (None, Some(span)) => peek::string(body, span.clone())?,
-        (None, None) => return Err(missing_model()),
-    };
-    let fallbacks = peek::fallbacks(body, &peek)?;
-    check_name("model", &model)?;
-    fallbacks.iter().try_for_each(|name| check_name("fallbacks", name))?;
-    let mode = if peek.is_stream { Mode::Stream } else { Mode::Whole };
-    Ok(Asked { model, fallbacks, mode, timeout: timeout(request)?, peek })
-}
-
-/// The model that the path names; it wins over the body's, as it does at the providers whose paths these are.
-fn deployment<'a>(door: &Door<'a>) -> Option<&'a str> {
-    let generates = matches!(door.operation, Operation::Chat | Operation::Complete | Operation::Embed | Operation::CountTokens);
-    door.id.filter(|_| generates)
+/// The gateway's own bound.
+fn crowded() -> Fault {
+    let message = "the gateway has as many requests under way as it takes; try again, or raise --max-in-flight";
+    Fault::new(Kind::Overloaded, message)
 }
 
 /// Who asks, may they, and where it goes.
 #[allow(clippy::too_many_arguments)]
 fn admit<R: Rt>(
-    down: &Downstream<'_, R>,
+    shard: &Shard<R>,
     journal: &mut Journal,
     pipeline: &mut Pipeline,
     snapshot: &Snapshot,
@@ -218,9 +238,11 @@ fn admit<R: Rt>(
     request: &Request<'_>,
     body: &[u8],
 ) -> Result<Plan, Fault> {
-    let shard = down.shard;
     let principal = pipeline.principal.clone();
     let at = journal.at(journal.begun_ns());
+    // Of a form or a file the bytes are no tokens.
+    let body_bytes = body.len() + request.upload.and_then(|upload| upload.len).unwrap_or(0) as usize;
+    let body = if asked.is_json() { body } else { &[] };
     let said = Said { request, body, principal: &principal, tags, now: at.now, needs: Default::default() };
     let mut facts = Facts {
         operation: door.operation,
@@ -229,19 +251,24 @@ fn admit<R: Rt>(
         fallbacks: &asked.fallbacks,
         key: None,
         mode: asked.mode,
-        body_bytes: body.len(),
+        body_bytes: if asked.is_json() { body_bytes } else { 0 },
         max_tokens: asked.peek.max_tokens,
         choices: asked.peek.n.unwrap_or(1),
         client: journal.record.client,
         tags,
         says: &said,
     };
+    // What stands in was decided before it had to wait: the model that the budget does not pay is not asked after all.
+    let instead = journal.bill.downgraded().cloned();
+    if let Some(name) = &instead {
+        (facts.model, facts.fallbacks) = (name, &[]);
+    }
     let draw = &mut || shard.rt.random();
-    let mut plan = planned(journal, snapshot, &facts, &principal, at, draw)?;
+    let mut plan = planned(journal, snapshot, door, &facts, body_bytes, &principal, at, draw)?;
     if let Admitted::Instead(name) = pipeline.admit(snapshot, &facts, &plan, &mut journal.bill, at)? {
         // A budget is used up and names who stands in. It is not asked a second time.
         (facts.model, facts.fallbacks) = (&name, &[]);
-        plan = planned(journal, snapshot, &facts, &principal, at, draw)?;
+        plan = planned(journal, snapshot, door, &facts, body_bytes, &principal, at, draw)?;
         journal.record.downgraded = Some(name.clone());
         pipeline.admit(snapshot, &facts, &plan, &mut journal.bill, at)?;
     }
@@ -250,22 +277,28 @@ fn admit<R: Rt>(
 }
 
 /// The plan of what the key may reach, where its route takes a body of this size.
+#[allow(clippy::too_many_arguments)]
 fn planned(
     journal: &mut Journal,
     snapshot: &Snapshot,
+    door: &Door<'_>,
     facts: &Facts<'_>,
+    len: usize,
     principal: &Principal,
     at: quota::At,
     draw: &mut dyn FnMut() -> u64,
 ) -> Result<Plan, Fault> {
-    let mut plan = plan::plan_or_refused(snapshot, facts, at.now, draw).map_err(|refused| {
-        journal.record.trail.append(&refused.trail);
-        refused.fault
-    })?;
+    let mut plan = match door.provider {
+        Some(provider) => plan::passthrough(snapshot, provider, facts)?,
+        None => plan::plan_or_refused(snapshot, facts, at.now, draw).map_err(|refused| {
+            journal.record.trail.append(&refused.trail);
+            refused.fault
+        })?,
+    };
+    keep_maker(&mut plan, snapshot, door, principal)?;
     journal.record.route = plan.route.clone();
     let trail = &mut journal.record.trail;
     trail.append(&plan.trail);
-    let len = facts.body_bytes;
     if let Some(bytes_max) = plan.rules.body_bytes_max.filter(|bytes_max| len > *bytes_max) {
         let message = format!("the body has {len} bytes, this route takes {bytes_max}; send less or raise its body_bytes_max");
         return Err(Fault::new(Kind::RequestTooLarge, message));
@@ -276,27 +309,54 @@ fn planned(
     Ok(plan)
 }
 
-/// Ends the exchange: the stages settle, the record leaves the shard.
-fn settle<R: Rt>(down: &mut Downstream<'_, R>, journal: Journal, pipeline: Option<Pipeline>, ending: Ending) -> After {
+/// What is stored at a provider is nowhere else: of the plan stays the one that made what the path names, where that is remembered; all
+/// that may have made it, where it is not; the first one, where the path names nothing. A stored answer is its key's alone.
+///
+/// # Errors
+/// `NotFound` where another key made it, or nobody knows which one did.
+fn keep_maker(plan: &mut Plan, snapshot: &Snapshot, door: &Door<'_>, principal: &Principal) -> Result<(), Fault> {
+    let is_bound = door.binds_to_key() && !snapshot.keys.is_empty();
+    let owner = door.id.filter(|_| is_bound || door.stored_id().is_some()).and_then(owners::find);
+    if is_bound && !owner.is_some_and(|owner| owner.is_of_key(&principal.key)) {
+        return Err(carried::unknown_id(door.id.unwrap_or_default()));
+    }
+    let is_stored = matches!(door.operation, Operation::Files | Operation::Batch | Operation::Passthrough);
+    let made = |step: &Step| owner.is_some_and(|owner| owner.is_of_provider(&snapshot.providers[step.provider].name));
+    if let Some(index) = plan.steps.iter().position(made) {
+        plan.steps.swap(0, index);
+        plan.steps.truncate(1);
+    } else if is_stored && door.stored_id().is_none() {
+        plan.steps.truncate(1);
+    }
+    Ok(())
+}
+
+/// Ends the exchange: the stages settle, and the record is ready to leave. In place: a record is large, and each move copies it.
+fn settle<R: Rt>(down: &mut Downstream<'_, R>, journal: &mut Journal, pipeline: Option<Pipeline>, ending: &Ending) {
     let shard = down.shard;
-    let gone = Fault::new(Kind::ClientGone, "the client left");
-    let fault = match &ending {
+    let gone;
+    let fault = match ending {
         Ending::Answered => None,
         Ending::Refused(fault) | Ending::Told(fault) | Ending::Broken(fault) => Some(fault),
-        Ending::Gone => Some(&gone),
+        Ending::Gone => {
+            gone = Fault::new(Kind::ClientGone, "the client left");
+            Some(&gone)
+        }
     };
-    let now_ns = shard.rt.now_ns();
+    // Nothing is waited for behind the attempt that answered.
+    let ended_ns = journal.ended_ns().filter(|_| matches!(ending, Ending::Answered));
+    let now_ns = ended_ns.unwrap_or_else(|| shard.rt.now_ns());
     let at = journal.at(now_ns);
-    let (mut record, mut bill) = journal.end(fault, down.written_bytes, now_ns);
+    journal.end(fault, down.written_bytes, now_ns);
     if let Some(pipeline) = pipeline {
-        pipeline.settle(&mut record, &mut bill, at);
-        let charges: SmallVec<[Charge; quota::ROWS_INLINE]> = record.budget_charges().collect();
-        shard.append(&charges);
+        pipeline.settle(&mut journal.record, &mut journal.bill, at);
+        if !journal.record.charges.is_empty() {
+            let charges: SmallVec<[Charge; quota::ROWS_INLINE]> = journal.record.budget_charges().collect();
+            shard.append(&charges);
+        }
     }
     shard.counters.downstream_written_bytes.fetch_add(down.written_bytes, Ordering::Relaxed);
-    shard.counters.downstream_read_bytes.fetch_add(record.request_bytes, Ordering::Relaxed);
-    shard.leave(record);
-    after(down, &ending)
+    shard.counters.downstream_read_bytes.fetch_add(journal.record.request_bytes, Ordering::Relaxed);
 }
 
 fn after<R: Rt>(down: &Downstream<'_, R>, ending: &Ending) -> After {
@@ -311,65 +371,40 @@ fn after<R: Rt>(down: &Downstream<'_, R>, ending: &Ending) -> After {
 }
 
 /// Counts an exchange that is under way, also where its task is dropped.
-struct Running<'a>(&'a AtomicU64);
+struct Running<'a, R: Rt>(&'a Shard<R>);
 
-impl<'a> Running<'a> {
-    fn begin(in_flight: &'a AtomicU64) -> Running<'a> {
-        in_flight.fetch_add(1, Ordering::Relaxed);
-        Running(in_flight)
+impl<'a, R: Rt> Running<'a, R> {
+    fn begin(shard: &'a Shard<R>) -> Running<'a, R> {
+        shard.counters.in_flight.fetch_add(1, Ordering::Relaxed);
+        Running(shard)
     }
 }
 
-impl Drop for Running<'_> {
+impl<R: Rt> Drop for Running<'_, R> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.0.made_room();
     }
 }
 
 /// The virtual key, from the first place that holds one.
 pub(crate) fn key<'a>(request: &Request<'a>) -> Option<&'a str> {
     let bearer = request.field("authorization").and_then(|value| {
-        let (scheme, key) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+        let (scheme, key) = value.split_at_checked("bearer ".len())?;
+        scheme.eq_ignore_ascii_case("bearer ").then(|| key.trim_ascii())
     });
+    // Of a request that is signed, the key's id.
+    let signed = || {
+        let parameters = request.field("authorization")?.strip_prefix("AWS4-HMAC-SHA256 ")?;
+        let scope = parameters.split(',').find_map(|parameter| parameter.trim().strip_prefix("Credential="))?;
+        scope.split('/').next()
+    };
     bearer
+        .or_else(signed)
         .or_else(|| request.field("x-api-key"))
         .or_else(|| request.field("api-key"))
         .or_else(|| request.field("x-goog-api-key"))
         .or_else(|| request.query()?.split('&').find_map(|pair| pair.strip_prefix("key=")))
-}
-
-fn is_json(request: &Request<'_>) -> bool {
-    request.field("content-type").is_none_or(|value| value.starts_with("application/json"))
-}
-
-fn timeout(request: &Request<'_>) -> Result<Option<Duration>, Fault> {
-    let Some(value) = request.field("x-ringway-timeout-ms") else { return Ok(None) };
-    match value.parse() {
-        Ok(ms) if ms > 0 => Ok(Some(Duration::from_millis(ms))),
-        _ => Err(Fault::new(Kind::InvalidRequest, format!("x-ringway-timeout-ms: {value:?} is no count of milliseconds; write 1 or more"))),
-    }
-}
-
-/// Characters of a wrong name that the refusal quotes.
-const NAME_SHOWN_MAX: usize = 128;
-
-/// Names of models stand in header fields and log lines, where a line end would begin another one.
-fn check_name(field: &str, name: &str) -> Result<(), Fault> {
-    if !name.is_empty() && !name.chars().any(char::is_control) {
-        return Ok(());
-    }
-    let shown: String = name.chars().take(NAME_SHOWN_MAX).collect();
-    let message = format!("{field}: {shown:?} is no name of a model; leave out control characters, known models: GET /v1/models");
-    let mut fault = Fault::new(Kind::InvalidRequest, message);
-    fault.param = Some(field.to_owned().into());
-    Err(fault)
-}
-
-fn missing_model() -> Fault {
-    let mut fault = Fault::new(Kind::InvalidRequest, "model is missing; name one, known models: GET /v1/models");
-    fault.param = Some("model".into());
-    fault
 }
 
 fn no_door(path: &str) -> Fault {

@@ -2,6 +2,7 @@
 //!
 //! A request that is not late costs one more allocation (the boxed race); one that is, a copy of its body and head.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use ringway_policy::record::Attempt;
 use ringway_policy::snapshot::Upstream;
 use ringway_policy::snapshot::credential::Credential;
 
-use crate::attempt::{self, Deadlines, Outbound, TryEnd};
+use crate::attempt::{self, Deadlines, Outbound, Teller, TryEnd};
 use crate::incoming::{Incoming, ReadEnd, Room};
 use crate::race::{Either, Gone, Nobody, race, unless_gone};
 use crate::relay::first_byte_fault;
@@ -102,17 +103,19 @@ pub(crate) fn due(plan: &Plan, mode: Mode, step: usize, attempts_before: usize) 
     Some(Due { after, step })
 }
 
-/// As `attempt::send`, until the first byte of a good answer's body is there.
+/// As `attempt::send`, until the first byte of a good answer's body is there. Tells how long a new connection took.
 pub(crate) async fn send<R: Rt>(
     shard: &Shard<R>,
     upstream: &Upstream,
     head: &[u8],
     outbound: &Outbound<'_>,
     deadlines: Deadlines,
+    connect_ns: &Cell<u64>,
 ) -> Sent<R> {
     // The race is left as a whole, never one of its runners.
     let mut nobody = Nobody;
-    let (mut incoming, first_ns) = attempt::send(shard, &mut nobody, None, upstream, head, outbound, deadlines).await?;
+    let (mut incoming, first_ns) =
+        attempt::send(shard, &mut nobody, Teller::Connect(connect_ns), upstream, head, outbound, deadlines).await?;
     while is_good(&incoming) && incoming.buffer.len() == incoming.head.len && !incoming.is_ended() {
         match incoming.read(shard, &mut nobody, first_ns, Room::Behind, &upstream.name).await {
             Ok(()) => {}
@@ -213,6 +216,7 @@ impl Second {
             delivered: None,
             cost: None,
             times: Default::default(),
+            tier: None,
             overtaken: false,
         };
         became.note(&mut line, input_tokens, now_ns.saturating_sub(self.begun_ns));

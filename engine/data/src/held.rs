@@ -5,7 +5,6 @@
 use ringway_adapters::dialect::{Client, Dialect, Seen};
 use ringway_adapters::event::Event;
 use ringway_adapters::fault::{Fault, Kind};
-use ringway_adapters::frame::sse;
 use ringway_adapters::ir::Mode;
 use ringway_adapters::operation::Operation;
 
@@ -54,6 +53,7 @@ pub(crate) async fn untouched<R: Rt>(
     if journal.record.operation == Operation::Chat && journal.record.mode == Mode::Whole && !tap.seen().ended {
         return Delivered::Failed(Fault::new(Kind::MalformedResponse, format!("upstream {} sent a body that is no answer", source.name)));
     }
+    source.note_id(&[body]);
     journal.usage(tap.seen());
     journal.input(source.body);
     let mut head = shard.buffers.rent();
@@ -80,15 +80,14 @@ pub(crate) async fn translated<R: Rt>(
         Err(delivered) => return delivered,
     };
     journal.works_anew(shard.rt.now_ns());
-    let is_stream = incoming.field("content-type").is_some_and(|value| value.starts_with(sse::CONTENT_TYPE.as_bytes()));
     let body = match &mut held {
         Held::InPlace(span) => &mut incoming.buffer[span.clone()],
         Held::Copied(body) | Held::Larger(body) => body,
     };
     let mut events = Vec::new();
-    let decoded = match is_stream {
-        false => (source.dialect.decode_answer)(body, &mut events),
-        true => {
+    let decoded = match source.mode {
+        Mode::Whole => (source.dialect.decode_answer)(body, &mut events),
+        Mode::Stream => {
             let mut decoder = (source.dialect.stream_decoder)();
             decoder.feed(body, &mut events).and_then(|()| decoder.finish(&mut events))
         }
@@ -141,7 +140,8 @@ pub(crate) async fn write_events<R: Rt>(
     }
 }
 
-async fn hold<R: Rt>(
+/// Reads the answer whole, or the beginning of one over `bytes_max`.
+pub(crate) async fn hold<R: Rt>(
     down: &mut Downstream<'_, R>,
     incoming: &mut Incoming<R>,
     source: &Source<'_>,

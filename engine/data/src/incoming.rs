@@ -76,6 +76,7 @@ impl<R: Rt> Incoming<R> {
         connection: Connection<R>,
         gone: &mut dyn Gone,
         deadline_ns: u64,
+        head_only: bool,
         name: &str,
     ) -> Result<Box<Incoming<R>>, HeadEnd> {
         let mut buffer = shard.buffers.rent();
@@ -105,7 +106,7 @@ impl<R: Rt> Incoming<R> {
                 Ok(_) => {}
             }
             while let Some(head) =
-                parse_response(&buffer, HEAD_LIMITS, false).map_err(|refusal| HeadEnd::Fault(malformed(name, refusal.reason)))?
+                parse_response(&buffer, HEAD_LIMITS, head_only).map_err(|refusal| HeadEnd::Fault(malformed(name, refusal.reason)))?
             {
                 if head.status >= 200 {
                     return Incoming::new(connection, head, buffer, name).map_err(HeadEnd::Fault);

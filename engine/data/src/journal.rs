@@ -14,7 +14,7 @@ use ringway_policy::key::Principal;
 use ringway_policy::lease::Now;
 use ringway_policy::money::NanoDollars;
 use ringway_policy::plan::Step;
-use ringway_policy::quota::{At, Bill, Flow};
+use ringway_policy::quota::{At, Bill, Flow, Quota};
 use ringway_policy::record::{Attempt, CLIENT_ID_BYTES_MAX, Delivered, END_USER_BYTES_MAX, MODEL_BYTES_MAX, Record, Subject, Trail, Why};
 use ringway_policy::snapshot::{TargetId, Upstream};
 use ringway_policy::tags::Tags;
@@ -37,10 +37,15 @@ pub(crate) struct Journal {
     /// The attempt under way, for its target's health.
     pub(crate) watch: Option<Watch>,
     begun_ns: u64,
+    admitted_ns: u64,
+    /// When the last attempt ended.
+    ended_ns: Option<u64>,
     /// When the gateway last got something to work on; `None` while it waits for others.
     working_since_ns: Option<u64>,
     /// Something was delivered whose input nobody told.
     lacks_input: bool,
+    /// A limit that others wait for.
+    behind: Option<Arc<Quota>>,
 }
 
 /// What the running attempt's tokens cost.
@@ -70,7 +75,9 @@ impl Journal {
         let now_ns = shard.rt.now_ns();
         let id = fresh_id(shard);
         let cut = |name: &str| request.and_then(|request| request.field(name)).map(|value| Box::from(cut(value, CLIENT_ID_BYTES_MAX)));
-        let mut record = Record {
+        let mut trail = Trail::default();
+        trail.asked = request.is_some_and(explains);
+        let record = Record {
             id,
             at_ms: shard.rt.unix_ms(),
             shard: shard.index,
@@ -106,16 +113,18 @@ impl Journal {
             charges: Default::default(),
             downgraded: None,
             cut: false,
-            trail: Trail::default(),
+            trail,
             mirror_of: None,
         };
-        record.trail.asked = request.is_some_and(explains);
         Journal::of(record, now_ns, Some(now_ns))
     }
 
+    #[inline(always)]
     fn of(record: Record, begun_ns: u64, working_since_ns: Option<u64>) -> Journal {
         let (bill, price) = (Bill::default(), Price::Free);
-        Journal { record, losses: Vec::new(), watch: None, bill, price, begun_ns, working_since_ns, lacks_input: false }
+        let (losses, admitted_ns, ended_ns) = (Vec::new(), begun_ns, None);
+        let (watch, lacks_input, behind) = (None, false, None);
+        Journal { record, losses, watch, bill, price, begun_ns, admitted_ns, ended_ns, working_since_ns, lacks_input, behind }
     }
 
     /// The journal of a copy of this exchange's request. No limit and no budget counts the copy.
@@ -153,7 +162,23 @@ impl Journal {
 
     /// The plan is made and admitted.
     pub(crate) fn admitted(&mut self, now_ns: u64) {
+        self.admitted_ns = now_ns;
         self.record.trail.phases.plan_ns = now_ns.saturating_sub(self.begun_ns);
+    }
+
+    /// When the plan was made and admitted.
+    pub(crate) fn admitted_ns(&self) -> u64 {
+        self.admitted_ns
+    }
+
+    /// When the last attempt ended, if there was one.
+    pub(crate) fn ended_ns(&self) -> Option<u64> {
+        self.ended_ns
+    }
+
+    /// When the gateway last got something to work on, where it has not waited since.
+    pub(crate) fn working_since_ns(&self) -> Option<u64> {
+        self.working_since_ns
     }
 
     /// A target was not asked, as its breaker is open.
@@ -164,8 +189,13 @@ impl Journal {
 
     /// The attempt that began at `since_ns` has a connection of its own.
     pub(crate) fn connected(&mut self, since_ns: u64, now_ns: u64) {
+        self.connect_took(now_ns.saturating_sub(since_ns));
+    }
+
+    /// How long the last attempt's own connection took; 0 where it has none.
+    pub(crate) fn connect_took(&mut self, connect_ns: u64) {
         if let Some(attempt) = self.record.attempts.last_mut() {
-            attempt.times.connect_ns = now_ns.saturating_sub(since_ns);
+            attempt.times.connect_ns = connect_ns;
         }
     }
 
@@ -207,7 +237,8 @@ impl Journal {
     pub(crate) fn attempt(&mut self, upstream: &Upstream, step: &Step) {
         if let Some(attempt) = self.record.attempts.last_mut() {
             attempt.usage = std::mem::take(&mut self.record.usage);
-            attempt.delivered = self.record.delivered.take();
+            attempt.delivered = self.record.delivered.take().map(|delivered| *delivered);
+            attempt.tier = self.record.tier;
             (self.record.provenance, self.record.tier) = (Provenance::Delivered, None);
         }
         self.price = Price::of(upstream, step);
@@ -225,6 +256,7 @@ impl Journal {
             delivered: None,
             cost: None,
             times: Default::default(),
+            tier: None,
             overtaken: false,
         });
     }
@@ -238,6 +270,7 @@ impl Journal {
     /// Ends the running attempt: what it cost is known, its limits and budgets are settled.
     pub(crate) fn end_attempt(&mut self, begun_ns: u64, fault: Option<Kind>, status: Option<u16>, now_ns: u64) {
         let (cost, at) = (self.running_cost(), self.at(now_ns));
+        self.ended_ns = Some(now_ns);
         self.bill.settle_attempt(&self.record.usage, cost, at);
         if let Some(attempt) = self.record.attempts.last_mut() {
             attempt.total_ns = now_ns.saturating_sub(begun_ns);
@@ -269,6 +302,18 @@ impl Journal {
         }
     }
 
+    /// The limit that refused last, where its room is worth waiting for, and how much is wanted of it.
+    pub(crate) fn tight(&mut self) -> Option<(Arc<Quota>, u64)> {
+        let behind = self.behind.take().map(|quota| (quota, 1));
+        behind.or_else(|| self.bill.tight().map(|(quota, amount)| (quota.clone(), amount)))
+    }
+
+    /// Others wait for this limit: it comes behind them, and does not try.
+    pub(crate) fn behind(&mut self, quota: &Arc<Quota>, now_ns: u64) -> Fault {
+        self.behind = Some(quota.clone());
+        quota.refusal(1, self.at(now_ns).now)
+    }
+
     /// Where and when it is for limits and budgets.
     pub(crate) fn at(&self, now_ns: u64) -> At {
         at(&self.record, self.begun_ns, now_ns)
@@ -286,7 +331,7 @@ impl Journal {
         (self.record.usage, self.record.provenance, self.record.tier) = (bill.usage, bill.provenance, seen.tier);
         let is_counted = bill.provenance == Provenance::Delivered && (bill.lacks_input || bill.usage != Usage::default());
         self.record.delivered =
-            is_counted.then(|| Delivered { bytes: seen.text_bytes, events: seen.event_count, counter: tokens::counter() });
+            is_counted.then(|| Box::new(Delivered { bytes: seen.text_bytes, events: seen.event_count, counter: tokens::counter() }));
         // Speech is billed by its text, and its answer tells nothing.
         self.lacks_input = bill.lacks_input || (self.record.operation == Operation::Speech && seen.usage.is_none());
     }
@@ -355,7 +400,7 @@ impl Journal {
     }
 
     /// Ends the record; the bill is still to be settled.
-    pub(crate) fn end(mut self, fault: Option<&Fault>, answer_bytes: u64, now_ns: u64) -> (Record, Bill) {
+    pub(crate) fn end(&mut self, fault: Option<&Fault>, answer_bytes: u64, now_ns: u64) {
         self.waits(now_ns);
         self.record.cost = self.whole_cost();
         self.record.losses = self.losses.len().min(u16::MAX as usize) as u16;
@@ -365,7 +410,6 @@ impl Journal {
         if self.record.status == 0 {
             self.record.status = fault.map_or(499, Fault::status);
         }
-        (self.record, self.bill)
     }
 }
 

@@ -56,12 +56,12 @@ pub(crate) async fn models<R: Rt>(
     let mut body = Vec::new();
     let found = match door.id {
         None => {
-            models::list(door.dialect, list.iter().map(|listed| model(listed)), &mut body);
+            models::list(door.dialect, list.iter().map(|listed| model(listed, snapshot, door.dialect)), &mut body);
             Ok(())
         }
         Some(id) => door::decode(id).and_then(|id| match list.iter().find(|listed| *listed.id == *id) {
             Some(listed) => {
-                models::one(door.dialect, model(listed), &mut body);
+                models::one(door.dialect, model(listed, snapshot, door.dialect), &mut body);
                 Ok(())
             }
             None => Err(Fault::new(Kind::ModelNotFound, format!("model {id:?} is not known; known models: GET /v1/models"))),
@@ -98,8 +98,19 @@ pub(crate) async fn key<R: Rt>(
     answer::whole(down, journal, 200, "application/json", &body).await.into()
 }
 
-fn model(listed: &Listed) -> Model<'_> {
-    Model { id: &listed.id, provider: &listed.owner }
+/// Limits are looked up only for a dialect that tells them: the catalog is large.
+fn model<'l>(listed: &'l Listed, snapshot: &Snapshot, dialect: DialectId) -> Model<'l> {
+    let facts = || {
+        let (provider, model) = listed.id.split_once('/').filter(|(provider, _)| *provider == &*listed.owner)?;
+        snapshot.facts(snapshot.provider_index(provider)?, model)
+    };
+    let facts = if models::tells_limits(dialect) { facts() } else { None };
+    Model {
+        id: &listed.id,
+        provider: &listed.owner,
+        context_tokens_max: facts.as_ref().and_then(|facts| facts.context_tokens_max),
+        output_tokens_max: facts.as_ref().and_then(|facts| facts.output_tokens_max),
+    }
 }
 
 /// The built-in echo: decodes the request in the client's dialect and answers in it.
@@ -125,9 +136,10 @@ pub(crate) async fn echo<R: Rt>(
 
 /// A count of tokens where the target has no operation for it: by another vendor's vocabulary, which the answer's
 /// `x-ringway-losses` tells.
-pub(crate) async fn count_tokens<R: Rt>(down: &mut Downstream<'_, R>, journal: &mut Journal, body: &[u8]) -> Delivered {
-    journal.losses.push(Loss { field: "input_tokens".into(), gravity: Gravity::Tuning });
-    let body = format!("{{\"input_tokens\":{}}}", tokens::count_request(body));
+pub(crate) async fn count_tokens<R: Rt>(down: &mut Downstream<'_, R>, journal: &mut Journal, dialect: DialectId, body: &[u8]) -> Delivered {
+    let name = dialect.row().counted_tokens;
+    journal.losses.push(Loss { field: name.into(), gravity: Gravity::Tuning });
+    let body = format!("{{\"{name}\":{}}}", tokens::count_request(body));
     let written = answer::whole(down, journal, 200, "application/json", body.as_bytes()).await;
     written.map_or_else(Delivered::from, |()| Delivered::Done)
 }

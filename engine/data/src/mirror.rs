@@ -7,12 +7,12 @@ use std::rc::Rc;
 
 use ringway_adapters::dialect::Seen;
 use ringway_adapters::fault::{Fault, Kind};
-use ringway_adapters::frame::sse;
+use ringway_adapters::frame::Framing;
 use ringway_policy::plan::Step;
 use ringway_policy::snapshot::Upstream;
 use ringway_policy::snapshot::credential::Credential;
 
-use crate::attempt::{self, Deadlines, Outbound, TryEnd};
+use crate::attempt::{self, Deadlines, Outbound, Teller, TryEnd};
 use crate::incoming::{Incoming, ReadEnd, Room};
 use crate::journal::Journal;
 use crate::race::{Gone, Nobody, Watch};
@@ -96,7 +96,7 @@ impl<R: Rt> Mirror<R> {
         let mut nobody = Nobody;
         let mut gone = Watch { peer: &mut nobody, cut: shard.cut_off() };
         let outbound = Outbound::Encoded(&copy.body);
-        let sent = attempt::send(shard, &mut gone, None, &copy.upstream, &copy.head, &outbound, copy.deadlines).await;
+        let sent = attempt::send(shard, &mut gone, Teller::Nobody, &copy.upstream, &copy.head, &outbound, copy.deadlines).await;
         let (mut incoming, first_ns) = sent?;
         let status = incoming.head.status;
         copy.journal.first_byte(status, shard.rt.now_ns());
@@ -116,7 +116,7 @@ async fn read<R: Rt>(
     let dialect = copy.step.dialect.row();
     let name = &copy.upstream.name;
     let status = incoming.head.status;
-    let is_stream = incoming.field("content-type").is_some_and(|value| value.starts_with(sse::CONTENT_TYPE.as_bytes()));
+    let is_stream = incoming.field("content-type").and_then(Framing::of_content_type).is_some();
     let mut tap = (dialect.tap)();
     let mut held = Vec::new();
     let mut deadline_ns = first_ns;
@@ -153,8 +153,8 @@ async fn read<R: Rt>(
 }
 
 /// Ends the copy's record.
-pub(crate) fn leave<R: Rt>(shard: &Shard<R>, journal: Journal, fault: Option<&Fault>) {
+pub(crate) fn leave<R: Rt>(shard: &Shard<R>, mut journal: Journal, fault: Option<&Fault>) {
     // No stage admitted it, so its bill is empty.
-    let (record, _) = journal.end(fault, 0, shard.rt.now_ns());
-    shard.leave(record);
+    journal.end(fault, 0, shard.rt.now_ns());
+    shard.leave(journal.record);
 }

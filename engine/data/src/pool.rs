@@ -44,8 +44,7 @@ enum Pooling {
 /// # Errors
 /// `UpstreamConnect` where none can be had, `UpstreamTimeout` at `deadline_ns`, `Overloaded` where this process is out of
 /// descriptors.
-pub async fn checkout<R: Rt>(shard: &Shard<R>, upstream: &Upstream, deadline_ns: u64) -> Result<Connection<R>, Fault> {
-    let now_ns = shard.now_ns();
+pub async fn checkout<R: Rt>(shard: &Shard<R>, upstream: &Upstream, now_ns: u64, deadline_ns: u64) -> Result<Connection<R>, Fault> {
     let key = shard.pools.key(upstream);
     if let Some(connection) = shard.pools.take(key, upstream, now_ns) {
         return Ok(connection);
@@ -77,7 +76,7 @@ impl<R: Rt> Connection<R> {
     /// Gives it back for the next exchange: only after a whole answer with nothing left to read, and with keep-alive.
     pub fn checkin(self, shard: &Shard<R>) {
         if !shard.draining() {
-            shard.pools.put(self, shard.now_ns());
+            shard.pools.put(self);
         }
     }
 }
@@ -182,11 +181,12 @@ impl<R: Rt> Pools<R> {
         if pool.identity.is_of(upstream) { Pooling::By(key) } else { Pooling::Never }
     }
 
-    fn put(&self, connection: Connection<R>, now_ns: u64) {
+    /// Its age is looked at when it is taken.
+    fn put(&self, connection: Connection<R>) {
         let mut pools = self.pools.borrow_mut();
         let Pooling::By(key) = connection.pooling else { return };
         let Some(pool) = pools.get_mut(&key) else { return };
-        if pool.idle.len() < self.idle_max && connection.expires_ns > now_ns {
+        if pool.idle.len() < self.idle_max {
             pool.idle.push(connection);
             count::add(&self.counters.pool_idle, 1);
         }

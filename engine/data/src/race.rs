@@ -46,6 +46,11 @@ impl<A: Future, B: Future> Future for Race<A, B> {
 pub(crate) trait Gone {
     /// Ready once the peer has ended or broken its side.
     fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()>;
+
+    /// Appends what the peer sends next; 0 bytes where it has ended or broken its side.
+    fn poll_more(&mut self, _context: &mut Context<'_>, _into: &mut Vec<u8>) -> Poll<usize> {
+        Poll::Ready(0)
+    }
 }
 
 /// Where nobody waits, nobody leaves.
@@ -68,6 +73,13 @@ impl Gone for Watch<'_> {
         match pin!(&mut self.cut).poll(context) {
             Poll::Ready(()) => Poll::Ready(()),
             Poll::Pending => self.peer.poll_gone(context),
+        }
+    }
+
+    fn poll_more(&mut self, context: &mut Context<'_>, into: &mut Vec<u8>) -> Poll<usize> {
+        match pin!(&mut self.cut).poll(context) {
+            Poll::Ready(()) => Poll::Ready(0),
+            Poll::Pending => self.peer.poll_more(context, into),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use memchr::memmem::Finder;
 use ringway_adapters::dialect::{Dialect, Tap};
 use ringway_adapters::fault::{Fault, Kind};
-use ringway_adapters::frame::sse;
+use ringway_adapters::frame::Framing;
 use smallvec::SmallVec;
 
 use crate::answer;
@@ -60,7 +60,7 @@ pub(crate) async fn relay<R: Rt>(
     mut strip: Option<Strip>,
 ) -> Delivered {
     let shard = down.shard;
-    let Source { dialect, name, clock, first_ns, .. } = *source;
+    let Source { dialect, framing, name, clock, first_ns, .. } = *source;
     let mut tap = (dialect.tap)();
     let mut head = shard.buffers.rent();
     let mut deadline_ns = first_ns;
@@ -82,13 +82,14 @@ pub(crate) async fn relay<R: Rt>(
             pieces.truncate(good_count);
             if looked.is_ok() && tap.seen().ended && !tap.seen().finished && tap.seen().fault.is_none() {
                 looked = Err(incomplete(name));
-                leave_out_end(dialect, &mut pieces);
+                leave_out_end(dialect, framing, &mut pieces);
             }
         }
         if !begun && !is_empty {
             if let Some(fault) = first_fault(&looked, tap.as_ref()) {
                 break Delivered::Failed(fault);
             }
+            source.note_id(&pieces);
             let now_ns = shard.rt.now_ns();
             answer::begin(&mut head, incoming.head.status, journal, now_ns);
             answer::forward(&mut head, incoming, journal);
@@ -116,7 +117,7 @@ pub(crate) async fn relay<R: Rt>(
         // More is reserved as the answer grows; what cannot be is debt, because no budget here may end the stream.
         journal.delivered(tap.seen().text_bytes, || shard.rt.now_ns());
         if let Some(piece) = pieces.last() {
-            at_boundary = sse::ends_event(piece);
+            at_boundary = strip.as_ref().and_then(Strip::at_boundary).unwrap_or_else(|| framing.ends_event(piece));
         }
         if let Err(fault) = looked {
             break Delivered::Broken(fault);
@@ -152,7 +153,7 @@ pub(crate) async fn relay<R: Rt>(
     if let Delivered::Broken(fault) = &delivered
         && tap.seen().fault.is_none()
     {
-        error_event(down, dialect, fault, at_boundary).await;
+        error_event(down, dialect, framing, fault, at_boundary).await;
     }
     delivered
 }
@@ -198,19 +199,19 @@ fn may_end(dialect: &Dialect, bytes: &[u8]) -> bool {
 }
 
 /// Dialects with a searcher of their own.
-const FINDERS_MAX: usize = 8;
+const FINDERS_MAX: usize = 16;
 
 fn incomplete(name: &str) -> Fault {
     Fault::new(Kind::UpstreamCut, format!("upstream {name} ended the answer before it was complete"))
 }
 
 /// Cuts `pieces` before the event with the end marker: to a client it would be the clean end that this answer has not.
-fn leave_out_end(dialect: &Dialect, pieces: &mut SmallVec<[&[u8]; SPANS_INLINE]>) {
+fn leave_out_end(dialect: &Dialect, framing: Framing, pieces: &mut SmallVec<[&[u8]; SPANS_INLINE]>) {
     let found = pieces.iter().enumerate().find_map(|(index, piece)| Some((index, memchr::memmem::find(piece, dialect.end_marker)?)));
     let Some((index, at)) = found else { return };
     pieces.truncate(index + 1);
     if let Some(piece) = pieces.last_mut() {
-        *piece = &piece[..sse::last_event_start(&piece[..at])];
+        *piece = &piece[..framing.last_event_start(&piece[..at])];
     }
 }
 
@@ -229,14 +230,17 @@ fn is_complete(tap: &dyn Tap) -> bool {
     seen.finished && !seen.mid_event && seen.fault.is_none()
 }
 
-/// The one error event of a broken stream; a half-written event is ended first. No final chunk follows.
-pub(crate) async fn error_event<R: Rt>(down: &mut Downstream<'_, R>, dialect: &Dialect, fault: &Fault, at_boundary: bool) {
-    let mut event = Vec::new();
-    if !at_boundary {
-        sse::end_partial(&mut event);
-    }
-    (dialect.encode_error_event)(fault, &mut event);
+/// The one error event of a broken stream; a half-written event is ended first, and where nothing ends one there is none. No final
+/// chunk follows.
+async fn error_event<R: Rt>(down: &mut Downstream<'_, R>, dialect: &Dialect, framing: Framing, fault: &Fault, at_boundary: bool) {
     // The connection closes either way: a client that does not take the event any more has noticed.
-    let _ = down.chunk(&[], &[&event], Last::No).await;
     down.keep_alive = false;
+    let mut event = Vec::new();
+    match framing.partial_end() {
+        _ if at_boundary => {}
+        Some(end) => event.extend_from_slice(end),
+        None => return,
+    }
+    (dialect.encode_error_event)(fault, framing, &mut event);
+    let _ = down.chunk(&[], &[&event], Last::No).await;
 }

@@ -5,13 +5,16 @@ use std::ops::Range;
 use ringway_adapters::fault::{Fault, Kind};
 
 use crate::http1::head::{Framing, RequestHead};
+use crate::upload::{Left, Upload};
 
-/// A whole request.
+/// A request, whole but for an upload.
 pub(crate) struct Request<'a> {
     pub(crate) head: &'a RequestHead,
     /// The head's bytes.
     pub(crate) bytes: &'a [u8],
     pub(crate) body: &'a [u8],
+    /// What follows `body`, where that is only the beginning.
+    pub(crate) upload: Option<&'a Upload>,
 }
 
 impl<'a> Request<'a> {
@@ -99,6 +102,28 @@ impl Gathering {
                 Step::End(next) => return Ok(Some((self.start..self.end, next))),
             }
         }
+    }
+
+    /// What of the body is in the buffer so far.
+    pub(crate) fn gathered<'b>(&self, buffer: &'b [u8]) -> &'b [u8] {
+        match self.framing {
+            Progress::Length(_) => &buffer[self.start..],
+            Progress::Chunked(_) => &buffer[self.start..self.end],
+        }
+    }
+
+    /// The rest of the body, and the span of what is gathered: nothing else stands in the buffer behind the head.
+    ///
+    /// # Errors
+    /// As `Upload::new`.
+    pub(crate) fn into_upload(self, buffer: &[u8]) -> Result<(Range<usize>, Upload), Fault> {
+        let span = self.start..self.start + self.gathered(buffer).len();
+        let left = match self.framing {
+            Progress::Length(length) => Left::Length((length - span.len()) as u64),
+            Progress::Chunked(decoder) => Left::Chunked(decoder),
+        };
+        let upload = Upload::new(left, span.len())?;
+        Ok((span, upload))
     }
 
     /// Bytes that the buffer still has to hold, where that is known.

@@ -20,6 +20,7 @@ use crate::buffers::Buffers;
 use crate::count;
 use crate::networks::Networks;
 use crate::pool::Pools;
+use crate::queue::{Lobby, Seated};
 use crate::rt::Rt;
 use crate::signal::{Signal, Wait};
 use crate::wheel::Wheel;
@@ -29,11 +30,11 @@ const CROWD: u64 = 64;
 /// Rounds that give memory back after a crowd has left: another shard may be at it at the same moment, and an allocator may
 /// let one thread at a time do it.
 const PURGES: u8 = 2;
-/// How often idle resources are looked after.
 /// The longest that a request waits for the store that limits and budgets are shared through; then it is refused.
 const ANSWER_WAIT: Duration = Duration::from_millis(250);
 /// How often it looks.
 const ANSWER_LOOK: Duration = Duration::from_millis(1);
+/// How often idle resources are looked after.
 const TEND_EVERY: Duration = Duration::from_secs(5);
 
 /// One core's data plane. Tasks hold it as `Rc<Shard<R>>`.
@@ -65,6 +66,9 @@ pub struct Shard<R: Rt> {
     cut: Signal,
     /// Copies of requests under way.
     pub(crate) mirrors: Cell<usize>,
+    /// Who waits for room, in the whole process; and those of this shard.
+    pub(crate) lobby: Arc<Lobby>,
+    pub(crate) seated: RefCell<Seated>,
     me: Weak<Shard<R>>,
 }
 
@@ -78,10 +82,11 @@ impl<R: Rt> Shard<R> {
         outbox: Arc<ArrayQueue<Record>>,
         counters: Arc<ShardCounters>,
     ) -> Rc<Shard<R>> {
-        Shard::trusting(rt, index, tuning, snapshot, outbox, counters, Arc::default())
+        Shard::trusting(rt, index, tuning, snapshot, outbox, counters, Arc::default(), Arc::default())
     }
 
-    /// As `new`, with proxies whose word about the client is believed.
+    /// As `new`, with proxies whose word about the client is believed, and the lobby that all shards share.
+    #[allow(clippy::too_many_arguments)]
     pub fn trusting(
         rt: R,
         index: u16,
@@ -90,6 +95,7 @@ impl<R: Rt> Shard<R> {
         outbox: Arc<ArrayQueue<Record>>,
         counters: Arc<ShardCounters>,
         trusted: Arc<Networks>,
+        lobby: Arc<Lobby>,
     ) -> Rc<Shard<R>> {
         let wheel = Wheel::new(rt.clone());
         let shard = Rc::new_cyclic(|me| Shard {
@@ -112,6 +118,8 @@ impl<R: Rt> Shard<R> {
             drain: Signal::default(),
             cut: Signal::default(),
             mirrors: Cell::new(0),
+            lobby,
+            seated: RefCell::default(),
             me: me.clone(),
         });
         shard.rt.spawn(tend(Rc::downgrade(&shard), shard.wheel.clone()));

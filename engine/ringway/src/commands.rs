@@ -2,16 +2,17 @@
 
 use std::fmt::Write as _;
 use std::io::{Read, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use ringway_adapters::provider;
+use ringway_control::own_providers::OwnProviders;
 use ringway_control::reload::Source;
 use ringway_policy::config::{self, Problem};
 use ringway_policy::explain::{self, Question};
 
 use crate::flags::{Command, KeyCommand};
+use crate::providers::{self, Form};
 use crate::{models, token};
 
 /// Runs one and prints its answer.
@@ -20,22 +21,27 @@ use crate::{models, token};
 /// Why there is no answer.
 pub fn run(command: Command) -> Result<ExitCode, String> {
     match command {
-        Command::Check { file } => Ok(check(file)),
+        Command::Check { file, providers_dir } => Ok(check(Source::file(file).with_providers(providers_dir))),
         Command::Schema => print(&format!("{:#}\n", config::schema())),
-        Command::Providers => print(&providers()),
+        Command::Providers { name, json, providers_dir } => {
+            let own = OwnProviders::new(providers_dir);
+            own.read().map_err(|refusal| refusal.to_string())?;
+            print(&own.with_all(|all| providers::show(all, name.as_deref(), if json { Form::Json } else { Form::Table }))?)
+        }
         Command::Key { command: KeyCommand::New } => print(&fresh_key()?),
         Command::Models { catalog: Some(pattern), .. } => print(&models::catalog(&pattern)?),
-        Command::Models { catalog: None, config } => print(&models::configured(&crate::serve::source(config))?),
-        Command::Explain { config, key, tags, headers, path, json, request } => {
+        Command::Models { catalog: None, config, providers_dir } => {
+            print(&models::configured(&crate::serve::source(config).with_providers(providers_dir))?)
+        }
+        Command::Explain { config, key, tags, headers, path, json, request, providers_dir } => {
             let question = Question { path, body: body(&request)?, key, headers, tags, unix_s: unix_s() };
-            let explained = explained(&crate::serve::source(config), &question)?;
+            let explained = explained(&crate::serve::source(config).with_providers(providers_dir), &question)?;
             print(&if json { format!("{explained:#}\n") } else { explain::text(&explained) })
         }
     }
 }
 
-fn check(file: PathBuf) -> ExitCode {
-    let source = Source::File(file);
+fn check(source: Source) -> ExitCode {
     let outcome = source.load().and_then(|config| source.compile(&config, None).map(|_| config.warnings()));
     let (text, code) = match outcome {
         Ok(warnings) => (good(&source.origin(), &warnings), ExitCode::SUCCESS),
@@ -83,17 +89,6 @@ fn explained(source: &Source, question: &Question) -> Result<serde_json::Value, 
     let config = source.load().map_err(|refusal| refusal.to_string())?;
     let snapshot = source.compile(&config, None).map_err(|refusal| refusal.to_string())?;
     explain::explain(&snapshot, question).map_err(|fault| fault.message.into_owned())
-}
-
-fn providers() -> String {
-    let mut out = format!("{:<14} {:<24} {:<56} OPERATIONS\n", "NAME", "KEY", "URL");
-    for provider in provider::builtins() {
-        let key = provider.env_keys.first().map_or("-", String::as_str);
-        let mut operations: Vec<&str> = provider.operations.iter().map(|served| served.operation.name()).collect();
-        operations.dedup();
-        let _ = writeln!(out, "{:<14} {key:<24} {:<56} {}", provider.name, provider.base_url, operations.join(" "));
-    }
-    out
 }
 
 /// A reader that has seen enough (`| head`) is no error.

@@ -28,11 +28,23 @@ pub enum Command {
         /// The file
         #[arg(default_value = crate::DEFAULT_FILE)]
         file: PathBuf,
+        /// Folder of provider files (NAME.toml) beside the built-in ones
+        #[arg(long, env = "RINGWAY_PROVIDERS_DIR", value_name = "DIRECTORY")]
+        providers_dir: Option<PathBuf>,
     },
     /// Print the JSON Schema of the configuration file
     Schema,
-    /// List the built-in providers: URL, operations, the environment variable of the key
-    Providers,
+    /// List the providers that a configuration may name: operations, dialects, auth, the key's variable, the date of the facts
+    Providers {
+        /// Tell everything that is known of this one
+        name: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// Folder of provider files (NAME.toml) beside the built-in ones
+        #[arg(long, env = "RINGWAY_PROVIDERS_DIR", value_name = "DIRECTORY")]
+        providers_dir: Option<PathBuf>,
+    },
     /// Make virtual keys
     Key {
         #[command(subcommand)]
@@ -58,6 +70,9 @@ pub enum Command {
         /// Print JSON
         #[arg(long)]
         json: bool,
+        /// Folder of provider files (NAME.toml) beside the built-in ones
+        #[arg(long, env = "RINGWAY_PROVIDERS_DIR", value_name = "DIRECTORY")]
+        providers_dir: Option<PathBuf>,
         /// The request's body; - reads it from stdin
         request: PathBuf,
     },
@@ -69,6 +84,9 @@ pub enum Command {
         /// The configuration file; default: as the gateway itself would start
         #[arg(long, env = "RINGWAY_CONFIG", value_name = "FILE")]
         config: Option<PathBuf>,
+        /// Folder of provider files (NAME.toml) beside the built-in ones
+        #[arg(long, env = "RINGWAY_PROVIDERS_DIR", value_name = "DIRECTORY")]
+        providers_dir: Option<PathBuf>,
     },
 }
 
@@ -118,6 +136,9 @@ pub struct Serve {
     /// The configuration file (YAML or JSON) [default: ./ringway.yaml if it is there, else the environment]
     #[arg(long, env = "RINGWAY_CONFIG", value_name = "FILE", help_heading = "Configuration")]
     pub config: Option<PathBuf>,
+    /// Folder of provider files (NAME.toml) beside the built-in ones; read again at each reload [default: none]
+    #[arg(long, env = "RINGWAY_PROVIDERS_DIR", value_name = "DIRECTORY", help_heading = "Configuration")]
+    pub providers_dir: Option<PathBuf>,
     /// Where clients connect: IP:PORT or unix:/path; may be repeated [default: the file's listen, else 127.0.0.1:8080]
     #[arg(long, env = "RINGWAY_LISTEN", value_name = "ADDRESS", value_delimiter = ',', value_parser = Listen::parse, help_heading = "Configuration")]
     pub listen: Vec<Listen>,
@@ -327,7 +348,7 @@ mod tests {
     fn a_subcommand_takes_no_serving_flags() {
         assert!(Flags::try_parse_from(["ringway", "--threads", "1", "check", "x.yaml"]).is_err());
         let flags = Flags::try_parse_from(["ringway", "check", "x.yaml"]).unwrap();
-        assert!(matches!(flags.command, Some(Command::Check { file }) if file == *"x.yaml"));
+        assert!(matches!(flags.command, Some(Command::Check { file, .. }) if file == *"x.yaml"));
         let flags = Flags::try_parse_from(["ringway", "key", "new"]).unwrap();
         assert!(matches!(flags.command, Some(Command::Key { command: KeyCommand::New })));
     }

@@ -7,6 +7,7 @@ mod flags;
 mod logging;
 mod memory;
 mod models;
+mod providers;
 mod serve;
 mod signals;
 mod token;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use ringway_adapters::provider::builtin;
+use ringway_adapters::provider::Provider;
 use ringway_control::reload::Source;
 use ringway_policy::catalog::{self, ModelFacts};
 use ringway_policy::config::ProviderConfig;
@@ -35,7 +35,8 @@ pub fn configured(source: &Source) -> Result<String, String> {
         entry.models.iter().for_each(|model| push(&provider.value, &model.name.value));
     }
     for (provider, entry) in config.providers.iter().filter(|(_, entry)| entry.models.is_empty()) {
-        let prices = match name_in_catalog(&provider.value, entry) {
+        let known = snapshot.provider_index(&provider.value).map(|index| &*snapshot.providers[index].provider);
+        let prices = match name_in_catalog(known, entry) {
             Some(name) => format!("; prices: ringway models --catalog '{name}/*'"),
             None => String::new(),
         };
@@ -49,11 +50,11 @@ pub fn configured(source: &Source) -> Result<String, String> {
 }
 
 /// What the catalog calls a provider.
-fn name_in_catalog<'c>(provider: &str, entry: &'c ProviderConfig) -> Option<&'c str> {
+fn name_in_catalog<'c>(provider: Option<&'c Provider>, entry: &'c ProviderConfig) -> Option<&'c str> {
     match &entry.catalog {
         Some(name) => Some(name.value.as_str()).filter(|name| *name != "none"),
         None if entry.like.is_some() => None,
-        None => builtin(provider).and_then(|provider| provider.catalog.first()).map(String::as_str),
+        None => provider.and_then(|provider| provider.catalog.first()).map(String::as_str),
     }
 }
 

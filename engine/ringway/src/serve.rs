@@ -18,6 +18,7 @@ use ringway_control::quotas;
 use ringway_control::reload::{self, Demand, Reloader, Source};
 use ringway_control::resolve::{self, Names};
 use ringway_control::spend::{self, Store};
+use ringway_control::tokens::{self, Tokens};
 use ringway_control::vocabulary;
 use ringway_data::engine::{self, Engine};
 use ringway_data::networks::Networks;
@@ -45,7 +46,7 @@ const EXIT_AT_ONCE: i32 = 130;
 /// Where the configuration comes from: the named file, the default one if it is there, else the environment.
 pub fn source(config: Option<PathBuf>) -> Source {
     let default = || Some(PathBuf::from(crate::DEFAULT_FILE)).filter(|path| path.exists());
-    config.or_else(default).map_or(Source::Environment, Source::File)
+    config.or_else(default).map_or_else(Source::environment, Source::file)
 }
 
 /// Serves until a signal ends it.
@@ -72,7 +73,7 @@ async fn serve(flags: &Serve, inherited: Inherited) -> Result<ExitCode, String> 
     let started = Instant::now();
     // First of all, so that a signal during the start is not lost.
     let mut signals = Signals::new().map_err(|error| format!("signals: {error}"))?;
-    let source = source(flags.config.clone());
+    let source = source(flags.config.clone()).with_providers(flags.providers_dir.clone());
     let loaded = reload::look(&source.files());
     let config = source.load().map_err(|refusal| refusal.to_string())?;
     let listen = listen_addresses(flags, &config, &inherited);
@@ -82,11 +83,12 @@ async fn serve(flags: &Serve, inherited: Inherited) -> Result<ExitCode, String> 
     let demand = with_store(demand(&listen, &inherited, flags.allow_anonymous), store.clone());
     demand(&config)?;
     source.warn(&config);
-    vocabulary::load_for(&config, crate::memory::purge);
+    vocabulary::keep_for(&config);
 
-    let names = Names::default();
-    let publisher = publish_first(&source, &config, &names, &health, threads).await?;
+    let (names, tokens) = (Names::default(), Tokens::default());
+    let publisher = publish_first(&source, &config, (&names, &tokens), &health, threads).await?;
     store.restore(&publisher.current().quotas, None, engine::now());
+    publisher.current().quotas.enact(engine::now());
     let certificates = match &config.tls {
         Some(tls) => {
             Some(Certificates::open(Path::new(&tls.cert.value), Path::new(&tls.key.value)).map_err(|error| format!("tls: {error}"))?)
@@ -184,6 +186,7 @@ async fn serve(flags: &Serve, inherited: Inherited) -> Result<ExitCode, String> 
         source,
         publisher: publisher.clone(),
         names: names.clone(),
+        tokens: tokens.clone(),
         health: health.clone(),
         certificates,
         served,
@@ -197,7 +200,8 @@ async fn serve(flags: &Serve, inherited: Inherited) -> Result<ExitCode, String> 
         tokio::spawn(cluster::run(cluster_setup(settings, publisher.clone(), health.clone())));
     }
     tokio::spawn(admin::serve(admin_listener, view));
-    tokio::spawn(resolve::run(names, publisher, health.clone()));
+    tokio::spawn(resolve::run(names, publisher.clone(), health.clone()));
+    tokio::spawn(tokens::run(tokens, publisher, health.clone()));
     tokio::spawn(reload::follow(reloader.clone(), loaded));
     while signals.next().await == Request::Reload {
         reloader.reload().await;
@@ -308,8 +312,8 @@ fn store_place(flags: &Serve, source: &Source) -> spend::Place {
 
 /// A folder for each configuration: two files that are served from one directory do not count each other's spend.
 fn folder_of(source: &Source) -> String {
-    let Source::File(path) = source else { return "environment".to_owned() };
-    let whole = path.canonicalize().unwrap_or_else(|_| path.clone());
+    let Some(path) = source.path() else { return "environment".to_owned() };
+    let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for byte in whole.as_os_str().as_encoded_bytes() {
         hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
@@ -336,11 +340,19 @@ fn shown(listen: &Listen) -> String {
     }
 }
 
-async fn publish_first(source: &Source, config: &Config, names: &Names, health: &Health, shard_count: usize) -> Result<Publisher, String> {
+async fn publish_first(
+    source: &Source,
+    config: &Config,
+    (names, tokens): (&Names, &Tokens),
+    health: &Health,
+    shard_count: usize,
+) -> Result<Publisher, String> {
     let first = source.compile_for(config, None, shard_count).map_err(|refusal| refusal.to_string())?;
-    let missing = names.learn(resolve::names_of(&first), resolve::FIRST_WAIT).await;
+    let (missing, ()) = tokio::join!(names.learn(resolve::names_of(&first), resolve::FIRST_WAIT), tokens.learn(&first, tokens::FIRST_WAIT));
     resolve::tell(health, &missing);
-    Ok(Publisher::new(names.apply(&first, first.revision).unwrap_or(first)))
+    tokens.tell(health, &first);
+    let first = names.apply(&first, first.revision).unwrap_or(first);
+    Ok(Publisher::new(tokens.apply(&first, first.revision).unwrap_or(first)))
 }
 
 fn admin_token(flags: &Serve) -> Result<(Token, Option<String>), String> {

@@ -18,15 +18,21 @@ pub(super) struct Asked {
     /// The text of a last message of the assistant, to be continued.
     pub(super) prefill: Option<String>,
     last_user_text: String,
-    tools: Vec<(String, Value)>,
+    pub(super) tools: Vec<(String, Value)>,
     roles: Vec<String>,
     image_count: usize,
     system_chars: usize,
 }
 
 /// Where the dialects keep a JSON schema for the answer.
-const SCHEMA_POINTERS: &[&str] =
-    &["/response_format/json_schema/schema", "/text/format/schema", "/output_format/schema", "/output_config/format/schema"];
+const SCHEMA_POINTERS: &[&str] = &[
+    "/response_format/json_schema/schema",
+    "/response_format/json_schema",
+    "/format",
+    "/text/format/schema",
+    "/output_format/schema",
+    "/output_config/format/schema",
+];
 
 /// Types of content parts that are images.
 const IMAGE_PARTS: &[&str] = &["image_url", "image", "input_image"];
@@ -41,13 +47,21 @@ impl Asked {
             includes_usage: scan.includes_usage,
             tokens_max: scan.tokens_max,
             schema: SCHEMA_POINTERS.iter().find_map(|pointer| body.pointer(pointer)).cloned(),
-            wants_thinking: body.pointer("/thinking/type").and_then(Value::as_str).is_some_and(|kind| kind != "disabled"),
+            wants_thinking: body.pointer("/thinking/type").and_then(Value::as_str).is_some_and(|kind| kind != "disabled")
+                || body.get("think").is_some_and(|think| *think != json!(false)),
             tools: body.get("tools").and_then(Value::as_array).into_iter().flatten().filter_map(read_tool).collect(),
             ..Self::default()
         };
         if body.pointer("/tool_choice").is_some_and(|choice| choice == "none" || choice.get("type") == Some(&json!("none"))) {
             asked.tools.clear();
         }
+        asked.read_turns(&body);
+        asked
+    }
+
+    /// Reads the turns of a body in any dialect.
+    pub(super) fn read_turns(&mut self, body: &Value) {
+        let asked = self;
         for system in ["system", "instructions"] {
             asked.system_chars += body.get(system).map_or(0, |content| text_of(content).chars().count());
         }
@@ -56,7 +70,6 @@ impl Asked {
             Some(Value::String(text)) => asked.read_message(&json!({"role": "user", "content": text})),
             _ => {}
         }
-        asked
     }
 
     /// The number that stands behind `WORD=` in the last user message.
@@ -105,6 +118,7 @@ impl Asked {
         let content = message.get("content").unwrap_or(&Value::Null);
         let text = text_of(content);
         self.image_count += content.as_array().into_iter().flatten().filter(|part| is_image(part)).count();
+        self.image_count += message.get("images").and_then(Value::as_array).map_or(0, Vec::len);
         self.roles.push(role.to_owned());
         self.prefill = None;
         match role {
@@ -118,7 +132,8 @@ impl Asked {
 }
 
 fn is_image(part: &Value) -> bool {
-    part.get("type").and_then(Value::as_str).is_some_and(|kind| IMAGE_PARTS.contains(&kind))
+    // Converse names a block by its one field.
+    part.get("image").is_some() || part.get("type").and_then(Value::as_str).is_some_and(|kind| IMAGE_PARTS.contains(&kind))
 }
 
 /// A string, or the text parts of an array, joined.

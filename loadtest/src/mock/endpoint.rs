@@ -9,7 +9,17 @@ pub(super) enum Endpoint {
     Embeddings,
     Messages,
     CountTokens,
+    Cohere,
+    Ollama,
     Models,
+    Gemini,
+    GeminiCount,
+    GeminiEmbed,
+    Converse,
+    ConverseStream,
+    Invoke,
+    InvokeStream,
+    BedrockCount,
 }
 
 /// The dialect family, which decides how an error looks.
@@ -17,6 +27,10 @@ pub(super) enum Endpoint {
 pub(super) enum Family {
     OpenAi,
     Anthropic,
+    Cohere,
+    Ollama,
+    Google,
+    Bedrock,
 }
 
 /// Endings of POST paths; the first that fits wins, so the longer stand first. Any prefix is accepted
@@ -28,6 +42,21 @@ const POST_ENDINGS: &[(&str, Endpoint)] = &[
     ("/completions", Endpoint::Completions),
     ("/responses", Endpoint::Responses),
     ("/embeddings", Endpoint::Embeddings),
+    ("/v2/chat", Endpoint::Cohere),
+    ("/api/chat", Endpoint::Ollama),
+    (":generateContent", Endpoint::Gemini),
+    (":streamGenerateContent", Endpoint::Gemini),
+    (":countTokens", Endpoint::GeminiCount),
+    (":embedContent", Endpoint::GeminiEmbed),
+    (":batchEmbedContents", Endpoint::GeminiEmbed),
+    // Claude on Vertex AI.
+    (":rawPredict", Endpoint::Messages),
+    (":streamRawPredict", Endpoint::Messages),
+    ("/converse", Endpoint::Converse),
+    ("/converse-stream", Endpoint::ConverseStream),
+    ("/invoke", Endpoint::Invoke),
+    ("/invoke-with-response-stream", Endpoint::InvokeStream),
+    ("/count-tokens", Endpoint::BedrockCount),
 ];
 
 impl Endpoint {
@@ -42,6 +71,10 @@ impl Endpoint {
     pub(super) fn family(self) -> Family {
         match self {
             Self::Messages | Self::CountTokens => Family::Anthropic,
+            Self::Cohere => Family::Cohere,
+            Self::Ollama => Family::Ollama,
+            Self::Gemini | Self::GeminiCount | Self::GeminiEmbed => Family::Google,
+            Self::Converse | Self::ConverseStream | Self::Invoke | Self::InvokeStream | Self::BedrockCount => Family::Bedrock,
             _ => Family::OpenAi,
         }
     }
@@ -59,7 +92,11 @@ mod tests {
             ("POST", "/openai/deployments/d/chat/completions", Some(Endpoint::Chat)),
             ("POST", "/v1/completions", Some(Endpoint::Completions)),
             ("POST", "/v1/messages/count_tokens", Some(Endpoint::CountTokens)),
+            ("POST", "/v2/chat", Some(Endpoint::Cohere)),
+            ("POST", "/api/chat", Some(Endpoint::Ollama)),
+            ("POST", "/v1beta/models/m:streamGenerateContent", Some(Endpoint::Gemini)),
             ("GET", "/v1/models/x", Some(Endpoint::Models)),
+            ("POST", "/model/us.anthropic.claude%3A0/converse-stream", Some(Endpoint::ConverseStream)),
             ("GET", "/v1/messages", None),
             ("POST", "/v1/nothing", None),
         ];

@@ -1,6 +1,7 @@
 //! Refusals in each dialect's own shape.
 //!
-//! platform.openai.com/docs/guides/error-codes and docs.anthropic.com/en/api/errors, read 2026-11-20.
+//! platform.openai.com/docs/guides/error-codes, docs.anthropic.com/en/api/errors and cloud.google.com/apis/design/errors, read
+//! 2026-11-20.
 
 use serde_json::{Value, json};
 
@@ -102,10 +103,48 @@ pub(super) fn refuse(refusal: Refusal, family: Family) -> (u16, Value) {
     let row = ROWS.iter().find(|row| row.refusal == refusal).unwrap_or(&ROWS[0]);
     match family {
         Family::OpenAi => (row.status, json!({"error": {"message": row.message, "type": row.kind, "param": null, "code": row.code}})),
+        Family::Google => (row.status, json!({"error": {"code": row.status, "message": row.message, "status": google_word(row.status)}})),
+        Family::Bedrock => (bedrock_status(row), json!({"message": row.message})),
         Family::Anthropic => (
             row.anthropic_status,
             json!({"type": "error", "error": {"type": row.anthropic_kind, "message": row.message}, "request_id": "req_mock"}),
         ),
+        Family::Cohere => (row.status, json!({"id": "mock", "message": row.message})),
+        Family::Ollama => (row.status, json!({"error": row.message})),
+    }
+}
+
+/// The name of a status in Google's errors.
+fn google_word(status: u16) -> &'static str {
+    match status {
+        400 => "INVALID_ARGUMENT",
+        401 => "UNAUTHENTICATED",
+        404 => "NOT_FOUND",
+        429 => "RESOURCE_EXHAUSTED",
+        500 => "INTERNAL",
+        _ => "UNAVAILABLE",
+    }
+}
+
+/// Bedrock has no 401 and no 529.
+fn bedrock_status(row: &Row) -> u16 {
+    match row.status {
+        401 => 403,
+        529 => 503,
+        status => status,
+    }
+}
+
+/// The class that Bedrock names in `x-amzn-errortype`.
+// docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html#API_runtime_Converse_Errors, read 2026-11-20
+pub(super) fn amazon_type(status: u16) -> &'static str {
+    match status {
+        403 => "AccessDeniedException",
+        404 => "ResourceNotFoundException",
+        429 => "ThrottlingException",
+        503 => "ServiceUnavailableException",
+        500.. => "InternalServerException",
+        _ => "ValidationException",
     }
 }
 
@@ -115,6 +154,9 @@ pub(super) fn inband(endpoint: Endpoint) -> Piece {
         Endpoint::Messages => {
             Piece::named(PieceRole::Frame, &json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}))
         }
+        Endpoint::Cohere => Piece::named(PieceRole::Frame, &super::cohere::inband()),
+        Endpoint::Ollama => Piece::line(PieceRole::Frame, &super::ollama::inband()),
+        Endpoint::ConverseStream | Endpoint::InvokeStream => super::bedrock::exception("The system encountered an unexpected error."),
         Endpoint::Responses => {
             let message = "The server had an error processing your request.";
             Piece::named(
@@ -122,6 +164,7 @@ pub(super) fn inband(endpoint: Endpoint) -> Piece {
                 &json!({"type": "error", "code": "server_error", "message": message, "param": null, "sequence_number": 1}),
             )
         }
+        Endpoint::Gemini => Piece::data(PieceRole::Frame, &refuse(Refusal::Unavailable, Family::Google).1),
         _ => Piece::data(PieceRole::Frame, &refuse(Refusal::Server, Family::OpenAi).1),
     }
 }

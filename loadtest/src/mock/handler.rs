@@ -10,12 +10,12 @@ use serde_json::Value;
 use super::answer::Answer;
 use super::asked::Asked;
 use super::endpoint::{Endpoint, Family};
-use super::errors::{Refusal, inband, refuse};
+use super::errors::{Refusal, amazon_type, inband, refuse};
 use super::fault::{Fault, Memory};
 use super::scan::Scan;
 use super::wall::{self, Timing};
 use super::wire::Piece;
-use super::{MockArgs, chat, completions, listing, messages, responses};
+use super::{MockArgs, bedrock, chat, cohere, completions, gemini, listing, messages, ollama, responses};
 use crate::http::Request;
 use crate::server::{Handler, Script};
 use crate::units::parse_duration;
@@ -40,6 +40,15 @@ impl Handler for Mock {
         if endpoint == Endpoint::Models {
             return Rc::new(self.list_models(request));
         }
+        if endpoint.family() == Family::Bedrock {
+            return Rc::new(self.at_path(endpoint, request));
+        }
+        match endpoint {
+            Endpoint::Gemini => return self.generate(&gemini::as_chat(request.path(), &request.body)),
+            Endpoint::GeminiCount => return Rc::new(self.whole(&gemini::count_tokens())),
+            Endpoint::GeminiEmbed => return Rc::new(self.whole(&gemini::embeddings(&request.body))),
+            _ => {}
+        }
         let scan = Scan::of(&request.body);
         if scan.needs_thought {
             return Rc::new(self.think(endpoint, &request.body, &scan));
@@ -55,6 +64,15 @@ impl Handler for Mock {
 impl Mock {
     pub(super) fn new(args: MockArgs, memory: Arc<Memory>) -> Self {
         Self { args, memory, prebuilt: HashMap::new(), key: Vec::new() }
+    }
+
+    /// A generateContent request, said in chat's words.
+    fn generate(&mut self, chat: &[u8]) -> Rc<Script> {
+        let scan = Scan::of(chat);
+        match scan.needs_thought {
+            true => Rc::new(self.think(Endpoint::Gemini, chat, &scan)),
+            false => self.plain(Endpoint::Gemini, &scan),
+        }
     }
 
     /// One hash lookup once warm.
@@ -77,8 +95,17 @@ impl Mock {
         script
     }
 
+    /// A dialect whose path names the model and the mode.
+    fn at_path(&self, endpoint: Endpoint, request: &Request<'_>) -> Script {
+        let streams = matches!(endpoint, Endpoint::ConverseStream | Endpoint::InvokeStream);
+        self.answer_to(endpoint, &bedrock::asked(request.path(), &request.body, streams), &request.body)
+    }
+
     fn think(&self, endpoint: Endpoint, body: &[u8], scan: &Scan<'_>) -> Script {
-        let asked = Asked::read(body, scan);
+        self.answer_to(endpoint, &Asked::read(body, scan), body)
+    }
+
+    fn answer_to(&self, endpoint: Endpoint, asked: &Asked, body: &[u8]) -> Script {
         let fault = match self.memory.strike(&asked.model, asked.prefill.is_some(), Instant::now()) {
             Some(Fault::Refuse(refusal, retry_after_s)) => return self.refusal(refusal, retry_after_s, endpoint.family()),
             Some(Fault::Break(fault)) => Some(fault),
@@ -88,7 +115,7 @@ impl Mock {
             let text = listing::embeddings(&asked.model, body).to_string();
             return wall::whole(200, "", text.as_bytes(), self.timing(), fault);
         }
-        let mut answer = Answer::to(&asked, self.args.tokens);
+        let mut answer = Answer::to(asked, self.args.tokens);
         if fault == Some(super::fault::Break::InbandError) && !asked.streams {
             return self.refusal(Refusal::Server, None, endpoint.family());
         }
@@ -120,7 +147,10 @@ impl Mock {
 
     fn refusal(&self, refusal: Refusal, retry_after_s: Option<u32>, family: Family) -> Script {
         let (status, body) = refuse(refusal, family);
-        let extra = retry_after_s.map(|seconds| format!("retry-after: {seconds}\r\n")).unwrap_or_default();
+        let mut extra = retry_after_s.map(|seconds| format!("retry-after: {seconds}\r\n")).unwrap_or_default();
+        if family == Family::Bedrock {
+            extra.push_str(&format!("x-amzn-errortype: {}\r\n", amazon_type(status)));
+        }
         wall::whole(status, &extra, body.to_string().as_bytes(), self.timing(), None)
     }
 
@@ -144,8 +174,14 @@ fn written(endpoint: Endpoint, answer: &Answer) -> Value {
         Endpoint::Responses => responses::whole(answer),
         Endpoint::Completions => completions::whole(answer),
         Endpoint::Messages => messages::whole(answer),
+        Endpoint::Cohere => cohere::whole(answer),
+        Endpoint::Ollama => ollama::whole(answer),
+        Endpoint::Gemini => gemini::whole(answer),
         Endpoint::CountTokens => listing::count_tokens(),
-        Endpoint::Embeddings | Endpoint::Models => Value::Null,
+        Endpoint::Converse | Endpoint::ConverseStream => bedrock::whole(answer),
+        Endpoint::Invoke | Endpoint::InvokeStream => messages::whole(answer),
+        Endpoint::BedrockCount => bedrock::count(),
+        Endpoint::Embeddings | Endpoint::Models | Endpoint::GeminiCount | Endpoint::GeminiEmbed => Value::Null,
     }
 }
 
@@ -155,6 +191,11 @@ fn streamed(endpoint: Endpoint, answer: &Answer) -> Option<Vec<Piece>> {
         Endpoint::Responses => Some(responses::stream(answer)),
         Endpoint::Completions => Some(completions::stream(answer)),
         Endpoint::Messages => Some(messages::stream(answer)),
-        Endpoint::CountTokens | Endpoint::Embeddings | Endpoint::Models => None,
+        Endpoint::Cohere => Some(cohere::stream(answer)),
+        Endpoint::Ollama => Some(ollama::stream(answer)),
+        Endpoint::Gemini => Some(gemini::stream(answer)),
+        Endpoint::ConverseStream => Some(bedrock::stream(answer)),
+        Endpoint::InvokeStream => Some(bedrock::invoke_stream(answer)),
+        _ => None,
     }
 }

@@ -12,16 +12,18 @@ const EMBEDDING_DIMENSIONS_MAX: u64 = 4096;
 /// The list, or one model where the path names one.
 pub(super) fn models(family: Family, path: &str) -> Value {
     let entry = |id: &str| match family {
-        Family::OpenAi => json!({"id": id, "object": "model", "created": 1_760_000_000, "owned_by": "mock"}),
+        Family::Google => json!({"name": format!("models/{id}"), "displayName": id}),
         Family::Anthropic => json!({"type": "model", "id": id, "display_name": id, "created_at": "2025-10-01T00:00:00Z"}),
+        _ => json!({"id": id, "object": "model", "created": 1_760_000_000, "owned_by": "mock"}),
     };
     if let Some((_, id)) = path.split_once("/models/") {
         return entry(id);
     }
     let data: Vec<Value> = MODELS.iter().copied().map(entry).collect();
     match family {
-        Family::OpenAi => json!({"object": "list", "data": data}),
+        Family::Google => json!({"models": data}),
         Family::Anthropic => json!({"data": data, "has_more": false, "first_id": MODELS[0], "last_id": MODELS[MODELS.len() - 1]}),
+        _ => json!({"object": "list", "data": data}),
     }
 }
 
@@ -46,7 +48,7 @@ pub(super) fn count_tokens() -> Value {
 }
 
 /// RFC 4648 §4, padded.
-fn encode_base64(bytes: &[u8]) -> String {
+pub(super) fn encode_base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::new();
     for group in bytes.chunks(3) {

@@ -1,4 +1,5 @@
-//! The mock provider: OpenAI and Anthropic dialects, whole and streamed, with a wall of faults behind model names.
+//! The mock provider: the dialects of OpenAI, Anthropic, Bedrock, Cohere, Ollama and Gemini, whole and streamed, with a wall of
+//! faults behind model names.
 //!
 //! Estimate for the plain path (no tools, no fault): one head parse, eight memchr scans over the body, one hash lookup of
 //! the answer by (endpoint, mode, model), one `send`. Anything that needs understanding takes the slow path, which
@@ -6,15 +7,19 @@
 
 mod answer;
 mod asked;
+mod bedrock;
 mod chat;
+mod cohere;
 mod completions;
 mod endpoint;
 mod errors;
 mod fault;
+mod gemini;
 mod gzip;
 mod handler;
 mod listing;
 mod messages;
+mod ollama;
 mod responses;
 mod sample;
 mod scan;

@@ -17,8 +17,17 @@ pub(super) struct Scan<'b> {
 }
 
 /// Any of these makes the answer depend on more than model and mode.
-const NEEDS_THOUGHT: &[&[u8]] =
-    &[b"\"tools\"", b"\"thinking\"", b"\"json_schema\"", b"\"output_format\"", b"\"assistant\"", b"describe", b"exchange="];
+const NEEDS_THOUGHT: &[&[u8]] = &[
+    b"\"tools\"",
+    b"\"thinking\"",
+    b"\"json_schema\"",
+    b"\"format\"",
+    b"\"think\"",
+    b"\"output_format\"",
+    b"\"assistant\"",
+    b"describe",
+    b"exchange=",
+];
 
 /// Model names with these beginnings are never plain.
 const THOUGHTFUL_MODELS: &[&[u8]] = &[b"fault-", b"diverge", b"multibyte"];

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::fault::Break;
 use super::gzip::gzip_stored;
-use super::wire::{LAST_CHUNK, Piece, PieceRole, STREAM_HEAD, chunk, whole_head};
+use super::wire::{LAST_CHUNK, Piece, PieceRole, chunk, stream_head, whole_head};
 use crate::server::{Script, ScriptBuilder};
 
 /// The clock of an answer.
@@ -58,12 +58,12 @@ pub(super) fn stream(pieces: &[Piece], inband: &Piece, timing: Timing, fault: Op
     match fault {
         Some(Break::ResetBeforeHead) => return ScriptBuilder::new(0).reset().build(),
         Some(Break::Silence) => return ScriptBuilder::new(0).hang().build(),
-        Some(Break::HeadThenSilence) => return script.send(STREAM_HEAD).hang().build(),
+        Some(Break::HeadThenSilence) => return script.send(stream_head(pieces)).hang().build(),
         Some(Break::SplitBytes) => return split(&mut script, pieces),
         Some(Break::Gzip) => return packed(&mut script, pieces),
         Some(Break::LengthTooLong | Break::LengthTooShort) => return wrong_length(&mut script, pieces, fault),
-        Some(Break::SlowFirstToken(wait)) => script.send(STREAM_HEAD).pause(wait),
-        _ => script.send(STREAM_HEAD),
+        Some(Break::SlowFirstToken(wait)) => script.send(stream_head(pieces)).pause(wait),
+        _ => script.send(stream_head(pieces)),
     };
     let text_max = match fault {
         Some(Break::CutAfter(count) | Break::CleanCutAfter(count) | Break::StallAfter(count)) => count,
@@ -106,7 +106,7 @@ pub(super) fn stream(pieces: &[Piece], inband: &Piece, timing: Timing, fault: Op
 const SPLIT_TEXT_MAX: usize = 8;
 
 fn split(script: &mut ScriptBuilder, pieces: &[Piece]) -> Script {
-    script.send(STREAM_HEAD);
+    script.send(stream_head(pieces));
     let mut text_count = 0;
     for piece in pieces {
         text_count += usize::from(piece.role == PieceRole::Text);
@@ -122,7 +122,7 @@ fn split(script: &mut ScriptBuilder, pieces: &[Piece]) -> Script {
 }
 
 fn packed(script: &mut ScriptBuilder, pieces: &[Piece]) -> Script {
-    let head = String::from_utf8_lossy(STREAM_HEAD).replace("cache-control", "content-encoding: gzip\r\ncache-control");
+    let head = String::from_utf8_lossy(stream_head(pieces)).replace("cache-control", "content-encoding: gzip\r\ncache-control");
     let body: Vec<u8> = pieces.iter().flat_map(|piece| piece.bytes.iter().copied()).collect();
     script.send(head.as_bytes()).send(&chunk(&gzip_stored(&body))).send(LAST_CHUNK).build()
 }
@@ -130,7 +130,7 @@ fn packed(script: &mut ScriptBuilder, pieces: &[Piece]) -> Script {
 fn wrong_length(script: &mut ScriptBuilder, pieces: &[Piece], fault: Option<Break>) -> Script {
     let body: Vec<u8> = pieces.iter().flat_map(|piece| piece.bytes.iter().copied()).collect();
     let length = if fault == Some(Break::LengthTooLong) { body.len() + 100 } else { body.len().saturating_sub(100) };
-    let head = String::from_utf8_lossy(STREAM_HEAD).replace("transfer-encoding: chunked", &format!("content-length: {length}"));
+    let head = String::from_utf8_lossy(stream_head(pieces)).replace("transfer-encoding: chunked", &format!("content-length: {length}"));
     script.send(head.as_bytes()).send(&body).close().build()
 }
 

@@ -26,6 +26,11 @@ impl Piece {
         Self { bytes: format!("data: {json}\n\n").into_bytes(), role }
     }
 
+    /// A line of its own.
+    pub(super) fn line(role: PieceRole, json: &Value) -> Self {
+        Self { bytes: format!("{json}\n").into_bytes(), role }
+    }
+
     /// `event: TYPE` and `data: JSON`, the name taken from the JSON's own `type`.
     pub(super) fn named(role: PieceRole, json: &Value) -> Self {
         let name = json.get("type").and_then(Value::as_str).unwrap_or("message");
@@ -34,8 +39,25 @@ impl Piece {
 }
 
 /// The head of every streamed answer.
-pub(super) const STREAM_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n\
+const STREAM_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n\
 transfer-encoding: chunked\r\nx-request-id: req_mock\r\nrequest-id: req_mock\r\n\r\n";
+
+/// The same head for lines of JSON.
+const LINES_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\ncache-control: no-cache\r\n\
+transfer-encoding: chunked\r\nx-request-id: req_mock\r\nrequest-id: req_mock\r\n\r\n";
+
+/// The head of a streamed answer that is made of binary frames.
+const FRAMES_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/vnd.amazon.eventstream\r\ncache-control: no-cache\r\n\
+transfer-encoding: chunked\r\nx-amzn-requestid: req_mock\r\n\r\n";
+
+/// The head that fits the framing of `pieces`: a binary frame begins with its length, which is below 16 MiB.
+pub(super) fn stream_head(pieces: &[Piece]) -> &'static [u8] {
+    match pieces.first().and_then(|piece| piece.bytes.first()) {
+        Some(b'{') => LINES_HEAD,
+        Some(0) => FRAMES_HEAD,
+        _ => STREAM_HEAD,
+    }
+}
 
 /// The end of a chunked body.
 pub(super) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";

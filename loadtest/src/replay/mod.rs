@@ -22,8 +22,8 @@ const LOGGED_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Flags of `loadtest replay`.
 #[derive(Args, Debug)]
-#[command(after_help = "Which exchange: the header x-replay-id, else the query replay_id=, else a `model` in the body that is an
-exchange's id. Recorded chunk_sizes are played as one chunk and one write each. GET /_log tells what arrived.")]
+#[command(after_help = "Which exchange: the header x-replay-id, else the query replay_id=, else a `model` in the body or a
+segment of the path that is an exchange's id. Recorded chunk_sizes are played as one chunk and one write each. GET /_log tells what arrived.")]
 pub(crate) struct ReplayArgs {
     /// Address to listen on
     #[arg(long, default_value = "127.0.0.1:9101")]
@@ -55,8 +55,15 @@ impl Handler for Replay {
     fn answer(&mut self, request: &Request<'_>) -> Rc<Script> {
         let by_model = || Some(String::from_utf8_lossy(scan_model(&request.body)?).into_owned());
         let id = request.header("x-replay-id").or_else(|| request.query("replay_id").map(str::to_owned)).or_else(by_model);
-        let recorded = id.as_deref().and_then(|id| self.corpus.find(id));
+        let recorded = id.as_deref().and_then(|id| self.corpus.find(id)).or_else(|| self.by_path(request.target));
         Rc::new(recorded.map_or_else(|| unknown(id.as_deref()), |recorded| script_of(recorded, self.chunk_bytes)))
+    }
+}
+
+impl Replay {
+    /// Where the path names the model, a verb may follow it: `/models/ID:verb`.
+    fn by_path(&self, target: &str) -> Option<&Recorded> {
+        target.split(['/', ':', '?']).find_map(|segment| self.corpus.find(segment))
     }
 }
 

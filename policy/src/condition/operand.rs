@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use ringway_adapters::dialect::DialectId;
+use ringway_adapters::dialect::DIALECTS;
 use ringway_adapters::ir::Mode;
 use ringway_adapters::needs::Has;
 use ringway_adapters::operation::Operation;
@@ -105,7 +105,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         name: "request.dialect",
         of: Type::Text,
-        always: Always::OneOf(|| DIALECTS.iter().map(|dialect| dialect.row().name).collect()),
+        always: Always::OneOf(|| DIALECTS.iter().map(|dialect| dialect.name).collect()),
         read: |facts| text(Some(facts.dialect.row().name)),
     },
     Row { name: "request.stream", of: Type::Bool, always: Always::Any, read: |facts| Value::Bool(facts.mode == Mode::Stream) },
@@ -136,8 +136,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row { name: "request.time.unix", of: Type::Int, always: Always::Between(0, i64::MAX), read: |facts| int(facts.says.unix_s()) },
 ];
-
-const DIALECTS: &[DialectId] = &[DialectId::OpenaiChat, DialectId::OpenaiResponses, DialectId::Anthropic];
 
 /// Facts whose names the client chooses.
 pub(super) const MAPS: &[&str] = &["request.headers", "request.tags"];

@@ -6,6 +6,7 @@ use super::node::Node;
 use super::read::{self, Fields, note};
 use super::{At, Budget, Limit, Problem, budgets, instant, limits, providers, schema};
 use crate::networks::Networks;
+use crate::priority::Class;
 use crate::tags::{self, TAGS_MAX};
 
 /// Most patterns or networks of one list.
@@ -57,6 +58,11 @@ pub struct Access {
     /// Tags of all its requests, which a request cannot override: `{env: prod}`.
     #[schemars(schema_with = "schema::named_texts")]
     pub tags: Vec<(At<String>, String)>,
+    /// Who goes first where a limit that many share is used up: `high`, `normal` or `low`. Absent: the route's, else normal. A
+    /// request may ask for less with `x-ringway-priority`.
+    pub priority: Option<At<Class>>,
+    /// Whether its requests may ask with `x-ringway-explain: 1` how their targets were chosen. Absent: what the file says for all.
+    pub explain: Option<At<bool>>,
     /// The guardrail profile of its requests.
     #[schemars(schema_with = "schema::text")]
     pub guardrails: Option<At<String>>,
@@ -74,6 +80,7 @@ impl std::fmt::Debug for Access {
             .field("providers", &self.providers)
             .field("credentials", &credentials)
             .field("tags", &self.tags)
+            .field("priority", &self.priority)
             .finish_non_exhaustive()
     }
 }
@@ -100,6 +107,8 @@ pub(super) fn read_access(fields: &mut Fields<'_>, problems: &mut Vec<Problem>) 
         networks: fields.take("networks").and_then(|node| read_networks(node, problems)),
         credentials: fields.take("credentials").map(|node| read_credentials(node, problems)).unwrap_or_default(),
         tags: fields.take("tags").map(|node| read_tags(node, problems)).unwrap_or_default(),
+        priority: fields.take("priority").and_then(|node| read::choice(node, "priority", Class::WORDS, problems)),
+        explain: fields.take("explain").and_then(|node| read::choice(node, "explain", &[("true", true), ("false", false)], problems)),
         guardrails: fields.take("guardrails").and_then(|node| read_later(node, "guardrails", problems)),
         cache: fields.take("cache").and_then(|node| read_later(node, "cache", problems)),
     }

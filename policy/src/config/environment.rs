@@ -2,7 +2,7 @@
 
 use ringway_adapters::provider::Provider;
 
-use super::{At, Config, KeyConfig, Lookup, ProviderConfig, Table};
+use super::{At, Config, KeyConfig, Lookup, ProviderConfig, Table, variables};
 
 /// A provider for each built-in whose key is set; its first variable that is set and not empty wins.
 pub fn from_environment(builtins: &[Provider], lookup: Lookup<'_>) -> Config {
@@ -12,7 +12,9 @@ pub fn from_environment(builtins: &[Provider], lookup: Lookup<'_>) -> Config {
         // A variable with control bytes would split the header line that it travels in.
         value.bytes().all(|byte| byte.is_ascii_graphic()).then_some(())?;
         let key = KeyConfig { name: "key-1".to_owned(), value: At::nowhere(value), weight: 1, ..KeyConfig::default() };
-        Some((At::nowhere(provider.name.clone()), ProviderConfig { keys: vec![key], ..ProviderConfig::default() }))
+        let mut config = ProviderConfig { keys: vec![key], ..ProviderConfig::default() };
+        // Without a place to ask, a key alone is no provider.
+        variables::fill(&mut config, provider, lookup).is_empty().then(|| (At::nowhere(provider.name.clone()), config))
     });
     Config { providers: Table(found.collect()), ..Config::default() }
 }

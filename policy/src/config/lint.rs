@@ -8,6 +8,7 @@ use super::{Config, Problem};
 
 mod conditions;
 mod keys;
+mod priorities;
 mod routes;
 mod tenants;
 
@@ -34,6 +35,7 @@ const LINTS: &[(&str, Lint)] = &[
     ("unused_team", tenants::unused_team),
     ("unused_customer", tenants::unused_customer),
     ("weak_key", keys::weak_key),
+    ("priority_without_rank", priorities::priority_without_rank),
     ("key_without_models", tenants::key_without_models),
 ];
 

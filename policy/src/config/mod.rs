@@ -16,6 +16,7 @@ pub use expand::Lookup;
 pub use keys::{Previous, VirtualKeyConfig, digest};
 pub use limits::{Limit, Measure};
 pub use providers::{Credentials, KeyConfig, ModelConfig, Pem, ProviderConfig};
+pub use queue::QueueConfig;
 pub use routes::{BreakerConfig, RouteConfig, TimeoutsConfig};
 pub use schema::schema;
 pub use select::{Selected, Selector};
@@ -34,7 +35,9 @@ mod limits;
 mod lint;
 mod node;
 mod prices;
+mod provider_schema;
 mod providers;
+mod queue;
 mod read;
 mod references;
 mod routes;
@@ -45,7 +48,9 @@ mod state;
 mod strength;
 mod targets;
 mod tenants;
+mod typed;
 mod units;
+mod variables;
 mod when;
 
 /// One mistake in the file.
@@ -150,6 +155,12 @@ pub struct Config {
     pub reserve: ReserveConfig,
     /// The store that several gateways share their limits and budgets through.
     pub state: Option<StateConfig>,
+    /// Requests wait, bounded and by priority, where a limit that many share (of a provider, one of its keys, a model, or all) or the
+    /// gateway's own bound is used up. There once this or any `priority` is written.
+    pub queue: Option<QueueConfig>,
+    /// Whether requests may ask with `x-ringway-explain: 1` how their targets were chosen; a key or profile may say otherwise.
+    /// Default true.
+    pub explain: Option<bool>,
 }
 
 /// How much of a limit or budget is reserved before an answer is there.
@@ -272,15 +283,16 @@ pub fn parse(text: &str, lookup: Lookup<'_>) -> Result<Config, Vec<Problem>> {
 /// As `parse`.
 pub fn parse_with(text: &str, lookup: Lookup<'_>, builtins: &[Provider]) -> Result<Config, Vec<Problem>> {
     let mut problems = Vec::new();
-    let config = match read_apart(text, lookup, &mut problems) {
+    let mut config = match read_apart(text, lookup, builtins, &mut problems) {
         Some(config) => config,
         None => {
             problems.clear();
             let mut root = node::parse(text).map_err(|problem| vec![problem])?;
             expand::expand(&mut root, lookup, &mut problems);
-            read_config(&root, lookup, &mut problems)
+            read_config(&root, lookup, builtins, &mut problems)
         }
     };
+    variables::complete(&mut config, lookup, builtins, &mut problems);
     references::check(&config, builtins, &mut problems);
     if problems.is_empty() {
         return Ok(config);
@@ -292,7 +304,7 @@ pub fn parse_with(text: &str, lookup: Lookup<'_>, builtins: &[Provider]) -> Resu
 
 /// Reads a file with many virtual keys: each is a tree of its own, which is gone before the next one comes. `None` where
 /// the file is short, or must be read as a whole.
-fn read_apart(text: &str, lookup: Lookup<'_>, problems: &mut Vec<Problem>) -> Option<Config> {
+fn read_apart(text: &str, lookup: Lookup<'_>, builtins: &[Provider], problems: &mut Vec<Problem>) -> Option<Config> {
     let cut = section::cut(text, "virtual_keys")?;
     let mut keys = Table(Vec::with_capacity(section::entries_hint(&cut)));
     section::entries(&cut, |name, mut node| {
@@ -307,11 +319,11 @@ fn read_apart(text: &str, lookup: Lookup<'_>, problems: &mut Vec<Problem>) -> Op
         return None;
     }
     expand::expand(&mut root, lookup, problems);
-    let config = read_config(&root, lookup, problems);
+    let config = read_config(&root, lookup, builtins, problems);
     Some(Config { virtual_keys: keys, ..config })
 }
 
-fn read_config(root: &node::Node, lookup: Lookup<'_>, problems: &mut Vec<Problem>) -> Config {
+fn read_config(root: &node::Node, lookup: Lookup<'_>, builtins: &[Provider], problems: &mut Vec<Problem>) -> Config {
     let mut config = Config::default();
     let Some(mut fields) = read::Fields::open(root, "the file", problems) else { return config };
     if let Some(node) = fields.take("listen") {
@@ -321,7 +333,7 @@ fn read_config(root: &node::Node, lookup: Lookup<'_>, problems: &mut Vec<Problem
     config.tls = fields.take("tls").and_then(|node| read_tls(node, lookup, problems));
     config.providers = table(fields.take("providers"), "providers", problems, |name, node, problems| {
         read::name(name, "a provider", problems);
-        providers::read(node, lookup, problems)
+        providers::read(node, lookup, builtins, problems)
     });
     config.routes = table(fields.take("routes"), "routes", problems, |name, node, problems| {
         routes::check_name(name, problems);
@@ -353,6 +365,8 @@ fn read_config(root: &node::Node, lookup: Lookup<'_>, problems: &mut Vec<Problem
         config.reserve = read_reserve(node, problems);
     }
     config.state = fields.take("state").and_then(|node| state::read(node, problems));
+    config.queue = fields.take("queue").and_then(|node| queue::read(node, problems));
+    config.explain = read::flag(&mut fields, "explain", problems);
     fields.close(problems);
     config
 }

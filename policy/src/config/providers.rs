@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use ringway_adapters::provider::{Auth, Provider, Quirks, RateLimitFields, Served, Spec};
 use schemars::JsonSchema;
 
 use super::expand::Lookup;
 use super::node::{Node, Value};
 use super::read::{self, Fields, note};
-use super::{At, Budget, Limit, Problem, budgets, limits, prices, schema};
+use super::{At, Budget, Limit, Problem, budgets, limits, prices, provider_schema, schema, typed, variables};
 use crate::catalog::Abilities;
 use crate::cost::{Margin, Rate};
 use crate::endpoint::Endpoint;
@@ -20,7 +21,7 @@ const MODELS_MAX: usize = 10_000;
 
 /// One provider.
 #[derive(Clone, Debug, Default, PartialEq, JsonSchema)]
-#[schemars(deny_unknown_fields, default)]
+#[schemars(deny_unknown_fields, default, transform = schema::with_variables)]
 pub struct ProviderConfig {
     /// The built-in provider whose dialects, auth and quirks this one has; for a name that is not built in.
     #[schemars(schema_with = "schema::text")]
@@ -28,6 +29,9 @@ pub struct ProviderConfig {
     /// `http://HOST:PORT/PREFIX`, `https://…` or `unix:/path`. OpenAI-compatible: up to where `/chat/completions` begins.
     #[schemars(schema_with = "schema::text")]
     pub base_url: Option<At<String>>,
+    /// What its URL and paths leave open, each under a key of its own: `region`, `project`.
+    #[schemars(skip)]
+    pub variables: variables::Values,
     /// Its API keys: text, or `{name, value, weight}`. Drawn by weight; one that is refused or limited rests.
     #[schemars(schema_with = "schema::keys")]
     pub keys: Vec<KeyConfig>,
@@ -40,9 +44,6 @@ pub struct ProviderConfig {
     /// `caller`: the caller's own provider credential goes through. Else the text of a service-account file.
     #[schemars(schema_with = "schema::text")]
     pub credentials: Option<At<Credentials>>,
-    /// A cloud region.
-    #[schemars(schema_with = "schema::text")]
-    pub region: Option<At<String>>,
     /// An AWS access key id.
     #[schemars(schema_with = "schema::text")]
     pub access_key_id: Option<At<String>>,
@@ -52,6 +53,15 @@ pub struct ProviderConfig {
     /// The token of a temporary AWS credential.
     #[schemars(schema_with = "schema::text")]
     pub session_token: Option<At<String>>,
+    /// A profile of the AWS files, where no access key is given.
+    #[schemars(schema_with = "schema::text")]
+    pub profile: Option<At<String>>,
+    /// An AWS role to take on: `arn:aws:iam::ACCOUNT:role/NAME`.
+    #[schemars(schema_with = "schema::text")]
+    pub role_arn: Option<At<String>>,
+    /// The external id that the role asks for.
+    #[schemars(schema_with = "schema::text")]
+    pub external_id: Option<At<String>>,
     /// A date that the API is asked for by.
     #[schemars(schema_with = "schema::text")]
     pub api_version: Option<At<String>>,
@@ -64,12 +74,6 @@ pub struct ProviderConfig {
     /// Its secret.
     #[schemars(schema_with = "schema::text")]
     pub client_secret: Option<At<String>>,
-    /// A Google Cloud project.
-    #[schemars(schema_with = "schema::text")]
-    pub project: Option<At<String>>,
-    /// A Google Cloud location.
-    #[schemars(schema_with = "schema::text")]
-    pub location: Option<At<String>>,
     /// A bearer token that was fetched elsewhere.
     #[schemars(schema_with = "schema::text")]
     pub access_token: Option<At<String>>,
@@ -91,12 +95,59 @@ pub struct ProviderConfig {
     /// Its name in the catalog of prices (`ringway models --catalog`), or `none`. A built-in name knows its own.
     #[schemars(schema_with = "schema::text")]
     pub catalog: Option<At<String>>,
+    /// How its key travels: `bearer`, `none`, `{header: NAME}`, `{query: NAME}`, `{scheme: WORD}`; in place of the built-in way.
+    #[schemars(schema_with = "provider_schema::auth")]
+    pub auth: Option<At<Auth>>,
+    /// What it serves, in which dialect and where below its base_url. With `auth` and `base_url` it needs no `like`.
+    #[schemars(schema_with = "provider_schema::operations")]
+    pub operations: Option<At<Vec<Served>>>,
+    /// How it deviates from its dialects.
+    #[schemars(schema_with = "provider_schema::quirks")]
+    pub quirks: Option<At<Quirks>>,
+    /// Headers of every request, unless the client sent its own: `[[NAME, VALUE]]`.
+    #[schemars(schema_with = "provider_schema::pairs")]
+    pub headers: Option<At<Vec<(String, String)>>>,
+    /// Names of the answer fields that say how near a key is to a limit.
+    #[schemars(schema_with = "provider_schema::rate_limits")]
+    pub rate_limits: Option<At<Vec<RateLimitFields>>>,
     /// Rate limits of all that goes to it.
     #[schemars(schema_with = "schema::limits")]
     pub limits: Vec<At<Limit>>,
     /// Budgets of all that goes to it.
     #[schemars(schema_with = "schema::budgets")]
     pub budgets: Vec<At<Budget>>,
+}
+
+impl ProviderConfig {
+    /// It says by itself what a built-in provider's file says: it is like no other.
+    pub fn stands_alone(&self) -> bool {
+        self.like.is_none() && self.operations.is_some()
+    }
+
+    /// What it says of its own was understood.
+    pub(super) fn is_sound(&self) -> bool {
+        self.operations.as_ref().is_none_or(|operations| !operations.value.is_empty())
+    }
+
+    /// The facts of the provider called `name`: those of `base` with what the file says in their place.
+    ///
+    /// # Errors
+    /// The field that is absent or wrong, and what to write.
+    pub fn provider(&self, name: &str, base: Option<&Provider>) -> Result<Provider, String> {
+        let spec = Spec {
+            auth: self.auth.as_ref().map(|at| at.value.clone()),
+            base_url: self.base_url.as_ref().map(|at| at.value.clone()),
+            operations: self.operations.as_ref().map(|at| at.value.clone()),
+            quirks: self.quirks.as_ref().map(|at| at.value.clone()),
+            headers: self.headers.as_ref().map(|at| at.value.clone()),
+            rate_limits: self.rate_limits.as_ref().map(|at| at.value.clone()),
+            ..Spec::default()
+        };
+        match base {
+            Some(base) => spec.over(base.clone()),
+            None => spec.build(name, None),
+        }
+    }
 }
 
 /// Whose credential goes to the provider, where it is not a key.
@@ -164,7 +215,7 @@ impl std::fmt::Debug for Pem {
 }
 
 /// Reads one provider.
-pub(super) fn read(node: &Node, lookup: Lookup<'_>, problems: &mut Vec<Problem>) -> Option<ProviderConfig> {
+pub(super) fn read(node: &Node, lookup: Lookup<'_>, builtins: &[Provider], problems: &mut Vec<Problem>) -> Option<ProviderConfig> {
     let mut fields = Fields::open(node, "a provider", problems)?;
     let mut config = ProviderConfig {
         like: fields.take("like").and_then(|node| read::text(node, "like", problems)),
@@ -176,6 +227,12 @@ pub(super) fn read(node: &Node, lookup: Lookup<'_>, problems: &mut Vec<Problem>)
         proxy: fields.take("proxy").and_then(|node| read_proxy(node, problems)),
         margin: fields.take("margin").and_then(|node| read::parsed(node, "margin", problems, Margin::parse)),
         catalog: fields.take("catalog").and_then(|node| read::text(node, "catalog", problems)),
+        // What is wrong is told; in its place stands what keeps others from telling that it is absent.
+        auth: fields.take("auth").map(|node| typed::read(node, "auth", problems).unwrap_or(node.place.with(Auth::None))),
+        operations: fields.take("operations").map(|node| read_operations(node, problems)),
+        quirks: fields.take("quirks").and_then(|node| typed::read(node, "quirks", problems)),
+        headers: fields.take("headers").and_then(|node| typed::read(node, "headers", problems)),
+        rate_limits: fields.take("rate_limits").and_then(|node| typed::read(node, "rate_limits", problems)),
         ..ProviderConfig::default()
     };
     if let Some(node) = fields.take("keys") {
@@ -185,15 +242,15 @@ pub(super) fn read(node: &Node, lookup: Lookup<'_>, problems: &mut Vec<Problem>)
         config.models = read_models(node, problems);
     }
     for (name, field) in [
-        ("region", &mut config.region),
         ("access_key_id", &mut config.access_key_id),
         ("secret_access_key", &mut config.secret_access_key),
         ("session_token", &mut config.session_token),
+        ("profile", &mut config.profile),
+        ("role_arn", &mut config.role_arn),
+        ("external_id", &mut config.external_id),
         ("tenant_id", &mut config.tenant_id),
         ("client_id", &mut config.client_id),
         ("client_secret", &mut config.client_secret),
-        ("project", &mut config.project),
-        ("location", &mut config.location),
         ("access_token", &mut config.access_token),
     ] {
         *field = fields.take(name).and_then(|node| read::secret(node, name, problems, header_safe));
@@ -204,9 +261,19 @@ pub(super) fn read(node: &Node, lookup: Lookup<'_>, problems: &mut Vec<Problem>)
     }
     config.limits = limits::read(&mut fields, problems);
     config.budgets = budgets::read(&mut fields, problems);
+    config.variables = variables::read(&mut fields, builtins, problems);
     check_pairs(&config, problems);
     fields.close(problems);
     Some(config)
+}
+
+/// Its operations; none where they are wrong, which is told.
+fn read_operations(node: &Node, problems: &mut Vec<Problem>) -> At<Vec<Served>> {
+    let operations: Option<At<Vec<Served>>> = typed::read(node, "operations", problems);
+    if operations.as_ref().is_some_and(|operations| operations.value.is_empty()) {
+        note(problems, node.place, "operations is an empty list; write what the provider serves");
+    }
+    operations.unwrap_or(node.place.with(Vec::new()))
 }
 
 /// Fields that are nothing without each other.

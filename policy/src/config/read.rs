@@ -27,14 +27,16 @@ pub(super) struct Fields<'n> {
     pub place: Place,
     entries: &'n [(At<String>, Node)],
     known: Vec<&'static str>,
+    /// Names that were asked for by `take_each`.
+    asked: Vec<String>,
 }
 
 impl<'n> Fields<'n> {
     /// `what` names the mapping in messages: `a route`.
     pub fn open(node: &'n Node, what: &str, problems: &mut Vec<Problem>) -> Option<Fields<'n>> {
         match &node.value {
-            Value::Map(entries) => Some(Fields { place: node.place, entries, known: Vec::with_capacity(FIELDS_USUAL) }),
-            Value::Null => Some(Fields { place: node.place, entries: &[], known: Vec::new() }),
+            Value::Map(entries) => Some(Fields { place: node.place, entries, known: Vec::with_capacity(FIELDS_USUAL), asked: Vec::new() }),
+            Value::Null => Some(Fields { place: node.place, entries: &[], known: Vec::new(), asked: Vec::new() }),
             Value::Unresolved => None,
             _ => {
                 note(problems, node.place, format!("{what} is a mapping, not {}", node.describe()));
@@ -49,12 +51,21 @@ impl<'n> Fields<'n> {
         self.entries.iter().find(|(key, _)| key.value == name).map(|(_, node)| node).filter(|node| !matches!(node.value, Value::Null))
     }
 
+    /// The fields of these names that are there; a name that was asked for before is left out.
+    pub fn take_each<'t>(&mut self, names: impl Iterator<Item = &'t str>) -> Vec<(&'n At<String>, &'n Node)> {
+        let known = &self.known;
+        self.asked = names.filter(|name| !known.contains(name)).map(str::to_owned).collect();
+        let taken = self.entries.iter().filter(|(name, node)| self.asked.contains(&name.value) && !matches!(node.value, Value::Null));
+        taken.map(|(name, node)| (name, node)).collect()
+    }
+
     /// Reports unknown fields.
     pub fn close(self, problems: &mut Vec<Problem>) {
+        let known = || self.known.iter().copied().chain(self.asked.iter().map(String::as_str));
         for (key, _) in self.entries {
-            if !self.known.contains(&key.value.as_str()) {
-                let near = suggestion(&key.value, self.known.iter().copied());
-                let near = if near.is_empty() { format!("; known keys: {}", self.known.join(", ")) } else { near };
+            if !known().any(|name| name == key.value) {
+                let near = suggestion(&key.value, known());
+                let near = if near.is_empty() { format!("; known keys: {}", known().collect::<Vec<_>>().join(", ")) } else { near };
                 note(problems, key.place(), format!("unknown key {:?}{near}", key.value));
             }
         }

@@ -82,24 +82,22 @@ fn check_provider(name: &At<String>, config: &ProviderConfig, file: &Config, bui
     }
     let base = config.like.as_ref().unwrap_or(name);
     let external = || builtins.iter().filter(|provider| !provider.is_builtin());
-    let names = external().map(|provider| provider.name.as_str());
-    let Some(builtin) = external().find(|provider| provider.name == base.value) else {
-        let message = match &config.like {
-            Some(_) => format!("like: {:?} is no built-in provider{}", base.value, known(&base.value, names)),
-            None => {
-                let near = suggestion(&base.value, names);
-                let or = if near.is_empty() { "; write" } else { ", or write" };
-                format!("{:?} is no built-in provider{near}{or} like: NAME of one that it is compatible with", base.value)
-            }
-        };
-        problems.push(base.problem(message));
+    let builtin = external().find(|provider| provider.is_called(&base.value));
+    if builtin.is_none() && !config.stands_alone() {
+        problems.push(unknown_provider(base, config, external().map(|provider| provider.name.as_str())));
         return;
-    };
-    if config.base_url.is_none() && builtin.base_url.is_empty() {
-        problems.push(name.problem(format!("the provider {:?} needs a base_url", name.value)));
     }
-    let without_credential = config.keys.is_empty() && config.credentials.is_none() && config.access_token.is_none();
-    if let Some(variable) = builtin.env_keys.first()
+    if config.base_url.is_none() && builtin.is_none_or(|builtin| builtin.base_url.is_empty()) {
+        problems.push(name.problem(format!("the provider {:?} needs a base_url", name.value)));
+    } else if config.is_sound()
+        && let Err(message) = config.provider(&name.value, builtin)
+    {
+        let place = config.operations.as_ref().map_or(name.place(), At::place);
+        note(problems, place, format!("the provider {:?}: {message}", name.value));
+    }
+    let other = config.credentials.is_some() || config.access_token.is_some() || config.access_key_id.is_some();
+    let without_credential = config.keys.is_empty() && !other;
+    if let Some(variable) = builtin.and_then(|builtin| builtin.env_keys.first())
         && without_credential
         && config.like.is_none()
         && config.base_url.is_none()
@@ -116,6 +114,21 @@ fn check_provider(name: &At<String>, config: &ProviderConfig, file: &Config, bui
     if !config.keys.is_empty() && config.keys.iter().all(|key| key.weight == 0) {
         problems.push(name.problem(format!("every key of {:?} has weight 0; give one a weight", name.value)));
     }
+}
+
+/// Neither built in, nor like one that is, nor whole by itself.
+fn unknown_provider<'a>(base: &At<String>, config: &ProviderConfig, names: impl Iterator<Item = &'a str> + Clone) -> Problem {
+    let message = match &config.like {
+        Some(_) => format!("like: {:?} is no built-in provider{}", base.value, known(&base.value, names)),
+        None => match suggestion(&base.value, names) {
+            near if near.is_empty() => {
+                let alone = "or give it base_url, auth and operations of its own";
+                format!("{:?} is no built-in provider; write like: NAME of one that it is compatible with, {alone}", base.value)
+            }
+            near => format!("{:?} is no built-in provider{near}, or write like: NAME of one that it is compatible with", base.value),
+        },
+    };
+    base.problem(message)
 }
 
 /// A target or fallback is `provider/model` with a provider of the file.

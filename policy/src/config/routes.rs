@@ -12,6 +12,7 @@ use super::{At, Problem, schema};
 use crate::breaker;
 use crate::condition::Condition;
 use crate::plan::{Hedge, Losses, Rescue, Strategy, TARGETS_MAX, Trigger, Unpriced};
+use crate::priority::Class;
 use crate::retry::ATTEMPTS_PER_TARGET_MAX;
 
 const NAME_BYTES_MAX: usize = 256;
@@ -65,6 +66,8 @@ pub struct RouteConfig {
     pub on: Option<Vec<Trigger>>,
     /// A model whose price is not known, where a budget counts money: `refuse` (default) or `allow`, which counts nothing.
     pub unpriced: Option<Unpriced>,
+    /// Who goes first where a limit that many share is used up: of requests whose key has no priority. Default normal.
+    pub priority: Option<At<Class>>,
 }
 
 /// How long to wait for what; each a number with its unit.
@@ -174,6 +177,7 @@ pub(super) fn read(node: &Node, problems: &mut Vec<Problem>) -> Option<RouteConf
     let unpriced = [("refuse", Unpriced::Refuse), ("allow", Unpriced::Allow)];
     config.unpriced = fields.take("unpriced").and_then(|node| read::choice(node, "unpriced", &unpriced, problems)).map(|at| at.value);
     config.on = fields.take("on").map(|node| targets::read_triggers(node, problems));
+    config.priority = fields.take("priority").and_then(|node| read::choice(node, "priority", Class::WORDS, problems));
     fields.close(problems);
     Some(config)
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use ringway_adapters::provider;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
@@ -61,6 +62,21 @@ impl<T: JsonSchema> JsonSchema for Table<T> {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let entry = generator.subschema_for::<T>();
         json_schema!({"type": "object", "additionalProperties": entry})
+    }
+}
+
+/// Adds the variables that the built-in providers have.
+pub(super) fn with_variables(schema: &mut Schema) {
+    let Some(properties) = schema.get_mut("properties").and_then(serde_json::Value::as_object_mut) else { return };
+    for name in super::variables::names(provider::builtins()) {
+        let of: Vec<&str> = provider::builtins()
+            .iter()
+            .filter(|provider| provider.variables.iter().any(|variable| variable.name == name))
+            .map(|provider| provider.name.as_str())
+            .collect();
+        let whose = if of.is_empty() { "the provider".to_owned() } else { of.join(", ") };
+        let description = format!("What stands for {{{name}}} in the URL or the paths of {whose}.");
+        properties.insert(name.to_owned(), serde_json::json!({"type": "string", "minLength": 1, "description": description}));
     }
 }
 
@@ -383,10 +399,12 @@ mod tests {
             "budgets",
             "reserve",
             "state",
+            "queue",
+            "explain",
         ] {
             assert!(root[name]["description"].is_string(), "{name}: {}", root[name]);
         }
-        assert_eq!(root.len(), 14);
+        assert_eq!(root.len(), 16);
         for (name, definition) in schema["$defs"].as_object().unwrap() {
             let Some(properties) = definition["properties"].as_object() else { continue };
             assert_eq!(definition["additionalProperties"], false, "{name}");

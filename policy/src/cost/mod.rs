@@ -14,11 +14,13 @@ pub use usd::Usd;
 
 use crate::money::NanoDollars;
 use family::COUNT;
+use token_bound::TokenBounds;
 
 mod family;
 mod margin;
 mod off_peak;
 mod text;
+mod token_bound;
 mod units;
 mod usd;
 
@@ -34,6 +36,7 @@ pub struct Rates {
     rates: Box<[Rate]>,
     off_peak: Option<Box<OffPeak>>,
     margin: Margin,
+    token_bounds: TokenBounds,
 }
 
 /// One rate.
@@ -69,7 +72,7 @@ impl Rates {
             sorted.dedup_by_key(|rate| place(rate));
             sorted.reverse();
         }
-        Rates { rates: sorted.into(), off_peak: off_peak.map(Box::new), margin: Margin::default() }
+        Rates { rates: sorted.into(), off_peak: off_peak.map(Box::new), ..Rates::default() }
     }
 
     /// No charge for anything: the gateway's own models.
@@ -167,7 +170,10 @@ impl Rates {
     /// # Errors
     /// `Missing`.
     pub fn bound(&self, input_max: u64, output_max: u64, tariff: Tariff, at_unix_s: u64) -> Result<NanoDollars, Missing> {
-        self.bound_usage(&Usage { input: input_max, output: output_max, ..Usage::default() }, tariff, at_unix_s)
+        if tariff != Tariff::Standard {
+            return self.bound_usage(&Usage { input: input_max, output: output_max, ..Usage::default() }, tariff, at_unix_s);
+        }
+        self.token_bounds.of(self, input_max).sum(input_max, output_max).map(|sum| self.rounded(sum))
     }
 
     /// As `bound`, where more than tokens may be counted: `most` holds the highest figure of each; how its tokens are split

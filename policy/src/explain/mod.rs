@@ -18,6 +18,7 @@ use crate::key::Principal;
 use crate::lease::Now;
 use crate::pipeline;
 use crate::plan::{self, Plan};
+use crate::priority;
 use crate::quota;
 use crate::record::{Subject, Trail, Why, write_trail};
 use crate::snapshot::Snapshot;
@@ -154,7 +155,7 @@ pub fn explain(snapshot: &Snapshot, question: &Question) -> Result<Value, Fault>
         },
         "key": {"name": &*principal.key, "team": principal.team.as_deref(), "customer": principal.customer.as_deref()},
         "conditions": conditions(snapshot, &facts),
-        "bounds": bounds(snapshot, &principal, &tags),
+        "bounds": bounds(snapshot, &principal, &tags, now(question)),
     });
     // The draw is the lowest one, so the first of the weighted targets stands first.
     match plan::plan_or_refused(snapshot, &facts, now(question), &mut || 0) {
@@ -166,6 +167,12 @@ pub fn explain(snapshot: &Snapshot, question: &Question) -> Result<Value, Fault>
             out["route"] = json!(plan.route.as_deref());
             out["targets"] = targets(snapshot, &facts, &plan, question.unix_s);
             out["passed_over"] = passed_over(&trail);
+            out["strategy"] = json!(trail.strategy);
+            if snapshot.queue.is_some() {
+                let wish = said.header(priority::HEADER);
+                let class = principal.access.priority.or(plan.rules.priority).unwrap_or_default();
+                out["priority"] = json!(class.lowered(priority::wish(wish)).name());
+            }
             if let Err(fault) = permitted.and_then(|()| pipeline::check_key(&principal, snapshot, &facts, &plan)) {
                 out["refused"] = refused(&fault);
             }
@@ -248,8 +255,9 @@ fn targets(snapshot: &Snapshot, facts: &Facts<'_>, plan: &Plan, unix_s: u64) -> 
 }
 
 /// Every limit and budget of the key, its team and customer, everyone and the tags that would be asked.
-fn bounds(snapshot: &Snapshot, principal: &Principal, tags: &Tags<'_>) -> Value {
-    let all = principal.quotas.iter().chain(snapshot.quotas.by_tag.of(tags));
+fn bounds(snapshot: &Snapshot, principal: &Principal, tags: &Tags<'_>, now: Now) -> Value {
+    let own = principal.quotas.look(now);
+    let all = own.iter().chain(snapshot.quotas.by_tag.of(tags));
     let one = |quota: &std::sync::Arc<quota::Quota>| json!({"of": &*quota.owner, "bound": &*quota.allows, "shadow": quota.shadow});
     all.map(one).collect()
 }

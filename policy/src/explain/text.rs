@@ -26,6 +26,11 @@ pub fn text(explained: &Value) -> String {
     );
     let _ = writeln!(out, "key       {}, team {}, customer {}", word(&key["name"]), word(&key["team"]), word(&key["customer"]));
     let _ = writeln!(out, "route     {}", word(&explained["route"]));
+    for name in ["strategy", "priority"] {
+        if let Some(value) = explained[name].as_str() {
+            let _ = writeln!(out, "{name:<9} {value}");
+        }
+    }
     for condition in explained["conditions"].as_array().into_iter().flatten() {
         let _ = writeln!(out, "condition {}: {} is {}", word(&condition["on"]), word(&condition["when"]), word(&condition["is"]));
         for (name, value) in condition["values"].as_object().into_iter().flatten() {

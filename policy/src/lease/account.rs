@@ -357,7 +357,8 @@ impl Account {
     #[inline]
     fn give_back(&self, slot: &Slot, amount: u64) {
         if slot.lease().saturating_add(amount) > self.lease_max.load(Ordering::Relaxed) {
-            self.free.fetch_add(amount.cast_signed(), Ordering::AcqRel);
+            // Sequentially consistent, as `Slot::give` is: who gives looks then for those who wait.
+            self.free.fetch_add(amount.cast_signed(), Ordering::SeqCst);
             return;
         }
         self.give_lease(slot, amount);

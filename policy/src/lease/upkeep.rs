@@ -38,11 +38,7 @@ impl Account {
         let limit = terms.limit();
         let word = self.window.load(Ordering::Acquire);
         let (end_ms, is_over) = (word >> EPOCH_BITS, now.unix_ms >= word >> EPOCH_BITS);
-        let settled_here = |slot: &Slot| match slot.settled() {
-            (amount, epoch) if epoch == Epoch::of_word(word) && !is_over => amount,
-            _ => 0,
-        };
-        let in_slots: u64 = self.slots().iter().map(settled_here).sum();
+        let in_slots = self.settled_in_slots(word, now);
         let settled = in_slots + self.unrefilled(now);
         let reserved = self.reserved();
         let resets_in_ns = match terms {
@@ -51,6 +47,25 @@ impl Account {
             Terms::Window { .. } | Terms::Concurrent { .. } => 0,
         };
         Standing { limit, settled, reserved, left: limit.saturating_sub(settled).saturating_sub(reserved), resets_in_ns }
+    }
+
+    /// `standing`'s `left`, without the rest.
+    pub fn left(&self, now: Now) -> u64 {
+        if self.remote.is_some() {
+            return self.standing(now).left;
+        }
+        let settled = self.settled_in_slots(self.window.load(Ordering::Acquire), now) + self.unrefilled(now);
+        self.shape.read().0.limit().saturating_sub(settled).saturating_sub(self.reserved())
+    }
+
+    /// What is settled in the window of `word`, not yet refilled of a rate aside.
+    fn settled_in_slots(&self, word: u64, now: Now) -> u64 {
+        let is_over = now.unix_ms >= word >> EPOCH_BITS;
+        let settled_here = |slot: &Slot| match slot.settled() {
+            (amount, epoch) if epoch == Epoch::of_word(word) && !is_over => amount,
+            _ => 0,
+        };
+        self.slots().iter().map(settled_here).sum()
     }
 
     /// When the running window began. `None` for other terms, and before the first spend.
@@ -140,6 +155,23 @@ impl Account {
         let Some((gcra, arrival)) = self.arrival_ticks(now) else { return 0 };
         let arrival = if in_slots > 0 { gcra.spend(arrival, in_slots, now.mono_ns) } else { arrival };
         gcra.wait_ns(arrival, units, now.mono_ns)
+    }
+
+    /// So much could be reserved here now; looks for what is refilled first. For those who wait.
+    pub fn makes_room(&self, amount: u64, now: Now) -> bool {
+        if self.has_room(amount, now) {
+            return true;
+        }
+        if let Some(held) = self.marker.try_hold() {
+            self.sweep(&held, now);
+        }
+        self.has_room(amount, now)
+    }
+
+    /// What a refusal of `amount` says now, whether or not it is there.
+    pub fn shortage(&self, amount: u64, now: Now) -> Short {
+        let short = self.short(amount, now);
+        Short { retry_in_ns: self.answered_wait_ns(now).or(short.retry_in_ns), ..short }
     }
 
     /// Why `amount` is not there, and when it will be.

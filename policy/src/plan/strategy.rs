@@ -42,6 +42,18 @@ impl Strategy {
         ("round_robin", || Strategy::RoundRobin),
     ];
 
+    /// Its word in records.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Strategy::Weighted => "weighted",
+            Strategy::LeastLatency => "least_latency",
+            Strategy::LeastBusy => "least_busy",
+            Strategy::Cheapest => "cheapest",
+            Strategy::RoundRobin => "round_robin",
+            Strategy::Hash(_) => "hash",
+        }
+    }
+
     fn arrange(&self) -> Arrange {
         match self {
             Strategy::Weighted => weighted,

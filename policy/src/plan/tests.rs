@@ -132,7 +132,7 @@ fn targets_that_do_not_serve_the_operation_are_left_out() {
 fn a_request_without_a_model_goes_to_who_serves_its_operation() {
     let snapshot = snapshot_of(FILE);
     let files = |dialect| plan(&snapshot, &Facts { operation: Operation::Files, dialect, ..facts("") }, NOW, &mut || 0);
-    assert_eq!(ids(&files(DialectId::OpenaiChat).unwrap(), &snapshot), ["openai/"]);
+    assert_eq!(ids(&files(DialectId::OpenaiChat).unwrap(), &snapshot), ["openai/", "my-vllm/", "other/"]);
     assert_eq!(ids(&files(DialectId::Anthropic).unwrap(), &snapshot), ["anthropic/"]);
     let none = snapshot_of("");
     assert_eq!(plan(&none, &Facts { operation: Operation::Files, ..facts("") }, NOW, &mut || 0).unwrap_err().kind, Kind::InvalidRequest);
@@ -141,11 +141,13 @@ fn a_request_without_a_model_goes_to_who_serves_its_operation() {
 #[test]
 fn a_passthrough_goes_to_the_named_provider() {
     let snapshot = snapshot_of(FILE);
-    let plan = passthrough(&snapshot, "my-vllm", DialectId::OpenaiChat).unwrap();
+    let plan = passthrough(&snapshot, "my-vllm", &facts("")).unwrap();
     assert_eq!(ids(&plan, &snapshot), ["my-vllm/"]);
-    let fault = passthrough(&snapshot, "my-vlm", DialectId::OpenaiChat).unwrap_err();
+    let priced = passthrough(&snapshot, "my-vllm", &facts("my-vllm/a/b")).unwrap();
+    assert_eq!(ids(&priced, &snapshot), ["my-vllm/a/b"]);
+    let fault = passthrough(&snapshot, "my-vlm", &facts("")).unwrap_err();
     assert_eq!((fault.kind, &*fault.message), (Kind::NotFound, "provider \"my-vlm\" is not configured; did you mean \"my-vllm\""));
-    assert!(passthrough(&snapshot, "ringway", DialectId::OpenaiChat).is_err());
+    assert!(passthrough(&snapshot, "ringway", &facts("")).is_err());
 }
 
 #[test]

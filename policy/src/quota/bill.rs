@@ -65,6 +65,8 @@ pub struct Bill {
     last: At,
     /// Of an account that is shared: the question that is open.
     asked: Option<Question>,
+    /// What the last refusal wanted.
+    wanted: u64,
 }
 
 /// What a shared store was asked.
@@ -89,6 +91,7 @@ impl Default for Bill {
             facts: None,
             last: At { shard: 0, now: Now { mono_ns: 0, unix_ms: 0 } },
             asked: None,
+            wanted: 0,
         }
     }
 }
@@ -101,7 +104,8 @@ impl Bill {
         if principal.quotas.is_empty() && by_tag.0.is_empty() {
             return Verdict::Continue;
         }
-        let quotas = || principal.quotas.iter().chain(by_tag.of(&facts.tags));
+        let of_key = principal.quotas.list(at.now);
+        let quotas = || of_key.iter().chain(by_tag.of(&facts.tags));
         if quotas().next().is_none() {
             return Verdict::Continue;
         }
@@ -272,7 +276,7 @@ impl Bill {
     fn reserve<'q>(&mut self, quota: &'q Arc<Quota>, need: &Need, at: At) -> Result<(), (&'q Arc<Quota>, Fault)> {
         let wanted = need.of(quota.counts);
         let (amount, covered) = fit(quota, need, wanted);
-        let left_before = quota.account.standing(at.now).left;
+        let left_before = quota.account.left(at.now);
         let mut row = Row { quota: quota.clone(), reserved: amount, actual: 0, left_before, window_start_ms: 0, state: State::Open };
         if let Err(short) = quota.account.reserve(at.shard, amount, at.now) {
             row.reserved = 0;
@@ -280,6 +284,7 @@ impl Bill {
             let short = Short { retry_in_ns: quota.account.answered_wait_ns(at.now).or(short.retry_in_ns), ..short };
             let is_left_behind = self.downgraded.is_some() && matches!(quota.on_exhaust, Exhaust::Downgrade(_));
             if !quota.shadow && !is_left_behind {
+                self.wanted = amount;
                 row.left_before = short.left;
                 row.state = State::Refused;
                 self.rows.push(row);
@@ -309,6 +314,23 @@ impl Bill {
     /// The store that was asked has answered, or enough is there: it is worth trying again.
     pub fn is_answered(&self, now: Now) -> bool {
         self.asked.as_ref().is_none_or(|asked| asked.account.is_answered(asked.ticket) || asked.account.has_room(asked.amount, now))
+    }
+
+    /// The limit that refused last, where its room is worth waiting for, and how much was wanted of it.
+    pub fn tight(&self) -> Option<(&Arc<Quota>, u64)> {
+        let row = self.rows.get(self.attempt_from..)?.last().filter(|row| row.state == State::Refused && row.quota.is_common())?;
+        (self.wanted <= row.quota.limit()).then_some((&row.quota, self.wanted))
+    }
+
+    /// A limit or budget of the attempt's credential refused: another one may have room.
+    pub fn is_credential_tight(&self) -> bool {
+        let last = self.rows.get(self.attempt_from..).and_then(<[Row]>::last);
+        last.is_some_and(|row| row.state == State::Refused && row.quota.kind == "credential")
+    }
+
+    /// Forgets the attempt that was just refused: it is tried again.
+    pub fn forget_refused(&mut self) {
+        self.rows.truncate(self.attempt_from);
     }
 
     fn give_back(&mut self, from: usize, at: At) {

@@ -1,44 +1,49 @@
 //! The file's limits and budgets → quotas. Accounts of the snapshot before live on under their ids.
 
-use std::fmt::Write;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
 
 use ahash::{AHashMap, AHashSet};
 
+use super::held::{Accounts, Held, Own};
+use super::maker::{Maker, Sharing};
 use super::set::{ModelQuotas, Quotas, TagQuotas};
-use super::{Counts, Exhaust, List, Quota, Rule};
-use crate::config::{Amount, At, Budget, Config, Limit, Measure, OnExhaust, ProfileConfig, Selector};
-use crate::lease::{Account, CalendarUnit, Terms, Window};
+use super::{List, Quota, Rule, make};
+use crate::config::{At, Budget, Config, Limit, ProfileConfig, Selector, VirtualKeyConfig};
 use crate::pattern::Pattern;
-
-/// Who spends from the accounts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sharing {
-    Alone,
-    Cluster,
-}
 
 /// Makes the quotas of one snapshot.
 pub(crate) struct Compiler<'a> {
     previous: Option<&'a Quotas>,
-    shard_count: usize,
-    /// Other gateways spend from the same accounts.
-    sharing: Sharing,
+    maker: Arc<Maker>,
     list: Vec<Arc<Quota>>,
     taken: AHashSet<u64>,
     of_all: List,
     of_teams: AHashMap<&'a str, List>,
     of_customers: AHashMap<&'a str, List>,
+    /// What keys of a team and a customer share, each list kept once.
+    shared: AHashMap<(Option<&'a str>, Option<&'a str>), List>,
+    /// The rules of the key before: keys of one kind stand together in a file, and share them.
+    latest: Arc<[Rule]>,
 }
 
 impl<'a> Compiler<'a> {
     /// Begins with those that many share: of everyone, of teams, of customers.
-    pub(crate) fn new(config: &'a Config, previous: Option<&'a Quotas>, shard_count: usize) -> Compiler<'a> {
-        let (of_teams, of_customers) = (AHashMap::new(), AHashMap::new());
-        let (list, taken) = (Vec::new(), AHashSet::new());
-        let sharing = if config.state.is_some() { Sharing::Cluster } else { Sharing::Alone };
-        let mut compiler = Compiler { previous, shard_count, sharing, list, taken, of_all: Arc::from([]), of_teams, of_customers };
+    pub(crate) fn new(config: &'a Config, previous: Option<&'a Quotas>, shard_count: usize, revision: u64) -> Compiler<'a> {
+        let of_file = if config.state.is_some() { Sharing::Cluster } else { Sharing::Alone };
+        // Another way to share begins with another process.
+        let sharing = previous.map_or(of_file, |previous| previous.maker.sharing);
+        let restored = previous.map_or_else(|| Arc::new(OnceLock::new()), |previous| previous.maker.restored.clone());
+        let mut compiler = Compiler {
+            previous,
+            maker: Arc::new(Maker { revision, shard_count, sharing, restored, ..Maker::default() }),
+            list: Vec::new(),
+            taken: AHashSet::new(),
+            of_all: Arc::from([]),
+            of_teams: AHashMap::new(),
+            of_customers: AHashMap::new(),
+            shared: AHashMap::new(),
+            latest: Arc::from([]),
+        };
         compiler.of_all = compiler.selected(config, "all", &[], &Selector::All).into();
         for (name, team) in config.teams.iter() {
             let list = compiler.list("team", &[&name.value], &team.limits, &team.budgets);
@@ -56,46 +61,47 @@ impl<'a> Compiler<'a> {
         self.of_all.clone()
     }
 
-    /// Those that a key is held to: its own, its profile's (a template: each key has accounts of its own), its team's, its customer's and everyone's. Shared where only one has some.
+    /// What a key is held to: its own, its profile's (a template: each key has accounts of its own), its team's, its customer's
+    /// and everyone's. `before` are the accounts that it had.
     pub(crate) fn of_key(
         &mut self,
-        name: &str,
-        limits: &[At<Limit>],
-        budgets: &[At<Budget>],
+        name: &Arc<str>,
+        key: &VirtualKeyConfig,
         profile: Option<&ProfileConfig>,
-        team: Option<&str>,
-        customer: Option<&str>,
-    ) -> List {
-        let own = self.list("key", &[name], limits, budgets);
-        let inherited = profile.map(|profile| self.list("key", &[name], &profile.limits, &profile.budgets));
-        let of_team = team.and_then(|team| self.of_teams.get(team));
-        let of_customer = customer.and_then(|customer| self.of_customers.get(customer));
-        let lists = || {
-            [Some(&own), inherited.as_ref(), of_team, of_customer, Some(&self.of_all)].into_iter().flatten().filter(|list| !list.is_empty())
-        };
-        match (lists().next(), lists().nth(1)) {
-            (None, _) => Arc::from([]),
-            (Some(only), None) => only.clone(),
-            _ => lists().flat_map(|list| list.iter().cloned()).collect(),
+        team: Option<&'a str>,
+        customer: Option<&'a str>,
+        before: Option<&Arc<Accounts>>,
+    ) -> Held {
+        let shared = self.shared.entry((team, customer)).or_insert_with(|| {
+            let of_team = team.and_then(|team| self.of_teams.get(team));
+            let of_customer = customer.and_then(|customer| self.of_customers.get(customer));
+            let lists = [of_team, of_customer, Some(&self.of_all)];
+            lists.into_iter().flatten().flat_map(|list| list.iter().cloned()).collect()
+        });
+        let inherited: (&[_], &[_]) = profile.map_or((&[], &[]), |profile| (&profile.limits, &profile.budgets));
+        let sources = [(&key.limits[..], &key.budgets[..]), inherited];
+        if sources.iter().all(|(limits, budgets)| limits.is_empty() && budgets.is_empty()) {
+            return Held::Shared(shared.clone());
         }
+        if !says(&self.latest, sources) {
+            let one = |(limits, budgets)| rules(limits, budgets);
+            self.latest = sources.into_iter().flat_map(one).collect();
+        }
+        let accounts = before.cloned().unwrap_or_default();
+        Held::Own(Arc::new(Own::new(name.clone(), self.latest.clone(), shared.clone(), accounts, self.maker.clone())))
     }
 
     /// The quotas of someone or something: `kind` is the first word of their ids, `names` are the next ones.
     pub(crate) fn list(&mut self, kind: &'static str, names: &[&str], limits: &[At<Limit>], budgets: &[At<Budget>]) -> List {
-        if limits.is_empty() && budgets.is_empty() {
-            return Arc::from([]);
-        }
-        let limits: Vec<Arc<Quota>> = limits.iter().map(|at| self.limit(kind, names, &at.value)).collect();
-        let budgets = budgets.iter().map(|at| self.budget(kind, names, &at.value));
-        limits.into_iter().chain(budgets).collect()
+        rules(limits, budgets).map(|rule| self.quota(kind, names, &rule)).collect()
     }
 
     /// The quotas of the whole file that `wanted` selects.
     pub(crate) fn selected(&mut self, config: &Config, kind: &'static str, names: &[&str], wanted: &Selector) -> Vec<Arc<Quota>> {
-        let limits = config.limits.iter().filter(|at| at.value.selector == *wanted).map(|at| &at.value.rule);
-        let budgets = config.budgets.iter().filter(|at| at.value.selector == *wanted).map(|at| &at.value.rule);
-        let limits: Vec<Arc<Quota>> = limits.map(|limit| self.limit(kind, names, limit)).collect();
-        limits.into_iter().chain(budgets.map(|budget| self.budget(kind, names, budget))).collect()
+        let limits = config.limits.iter().filter(|at| at.value.selector == *wanted).map(|at| Rule::Limit(at.value.rule));
+        let budgets = config.budgets.iter().filter(|at| at.value.selector == *wanted);
+        let budgets = budgets.map(|at| Rule::Budget(Box::new(at.value.rule.clone())));
+        limits.chain(budgets).map(|rule| self.quota(kind, names, &rule)).collect()
     }
 
     /// Ends with those that are found by model or tag.
@@ -130,146 +136,30 @@ impl<'a> Compiler<'a> {
                 Selector::All | Selector::Provider(_) => {}
             }
         }
-        Quotas::new(self.list, ModelQuotas(by_model), TagQuotas(by_tag), config.reserve.output_tokens_floor())
+        let floor = config.reserve.output_tokens_floor();
+        Quotas::new(self.list, self.maker, ModelQuotas(by_model), TagQuotas(by_tag), floor)
     }
 
-    fn limit(&mut self, kind: &'static str, names: &[&str], limit: &Limit) -> Arc<Quota> {
-        let word = limit.measure.word();
-        let (terms, span) = match limit.per {
-            Some(per) => (Terms::Rate { count: limit.count, per_ns: per.as_nanos() as u64 }, Some(period(per))),
-            None => (Terms::Concurrent { count: limit.count }, None),
-        };
-        let allows = match &span {
-            Some(span) => format!("{} {} per {span}", limit.count, word.replace('_', " ")),
-            None => format!("{} at once", limit.count),
-        };
-        self.quota(kind, names, (word, span), allows, Counts::Measure(limit.measure), terms, Rule::Limit(*limit))
-    }
-
-    fn budget(&mut self, kind: &'static str, names: &[&str], budget: &Budget) -> Arc<Quota> {
-        let (word, amount, counts, text) = match budget.amount {
-            Amount::Usd(usd) => ("usd", usd.0, Counts::Usd, format!("{usd} USD")),
-            Amount::Tokens(tokens) => ("tokens", tokens, Counts::Measure(Measure::Tokens), format!("{tokens} tokens")),
-        };
-        let span = match budget.window {
-            Window::FirstSpend { per_ms } => period(Duration::from_millis(per_ms)),
-            Window::Calendar { unit, .. } => calendar(unit).to_owned(),
-        };
-        let terms = Terms::Window { amount, window: budget.window };
-        let allows = format!("{text} per {span}");
-        // A token budget and a token limit of one stretch are two things.
-        let word = if word == "tokens" { "budget-tokens" } else { word };
-        self.quota(kind, names, (word, Some(span)), allows, counts, terms, Rule::Budget(Box::new(budget.clone())))
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "the fields of a quota")]
-    fn quota(
-        &mut self,
-        kind: &'static str,
-        names: &[&str],
-        (word, span): (&str, Option<String>),
-        allows: String,
-        counts: Counts,
-        terms: Terms,
-        rule: Rule,
-    ) -> Arc<Quota> {
-        let (shadow, on_exhaust) = match &rule {
-            Rule::Limit(limit) => (limit.shadow, Exhaust::Refuse),
-            Rule::Budget(budget) => (budget.shadow, exhaust(&budget.on_exhaust)),
-        };
-        let (mut id, mut owner) = (kind.to_owned(), kind.to_owned());
-        for name in names {
-            id.push('/');
-            escape(name, &mut id);
-            let _ = write!(owner, " {name:?}");
-        }
-        let _ = write!(id, "/{word}");
-        if let Some(span) = span {
-            let _ = write!(id, "/{span}");
-        }
-        // The same thing said twice is two accounts; the second keeps its place behind the first.
-        let plain = id.len();
-        let mut count = 1;
-        while !self.taken.insert(hash(&id)) {
-            count += 1;
-            id.truncate(plain);
-            let _ = write!(id, "/{count}");
-        }
-        let account_id = hash(&id);
-        let before = self.previous.and_then(|previous| previous.by_id(account_id, &id));
-        let before = before.filter(|before| before.account.is_shared() == (self.sharing == Sharing::Cluster));
-        let account = match (before, self.sharing) {
-            (Some(before), _) => before.account.clone(),
-            (None, Sharing::Alone) => Arc::new(Account::new(self.shard_count, terms)),
-            (None, Sharing::Cluster) => Arc::new(Account::shared(self.shard_count, terms)),
-        };
-        let owner = if kind == "all" { "everyone".into() } else { owner.into() };
-        let (id, allows) = (id.into(), allows.into());
-        let quota = Arc::new(Quota { id, account_id, kind, owner, allows, counts, terms, shadow, on_exhaust, rule, account });
+    fn quota(&mut self, kind: &'static str, names: &[&str], rule: &Rule) -> Arc<Quota> {
+        let draft = make::draft(kind, names, rule, |id| self.taken.insert(id));
+        let before = self.previous.and_then(|previous| previous.by_id(draft.account_id, &draft.id));
+        let account = before.map_or_else(|| Arc::new(self.maker.account(draft.terms)), |before| before.account.clone());
+        let quota = draft.on(account);
         self.list.push(quota.clone());
         quota
     }
 }
 
-fn exhaust(config: &OnExhaust) -> Exhaust {
-    match config {
-        OnExhaust::Refuse => Exhaust::Refuse,
-        OnExhaust::Cut => Exhaust::Cut,
-        OnExhaust::Downgrade(route) => Exhaust::Downgrade(route.value.as_str().into()),
-    }
+fn rules<'c>(limits: &'c [At<Limit>], budgets: &'c [At<Budget>]) -> impl Iterator<Item = Rule> + use<'c> {
+    let budgets = budgets.iter().map(|at| Rule::Budget(Box::new(at.value.clone())));
+    limits.iter().map(|at| Rule::Limit(at.value)).chain(budgets)
 }
 
-/// FNV-1a with Murmur3's finish. It stands in journals on disk: it must not change.
-fn hash(id: &str) -> u64 {
-    let hash = id.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
-    let hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    hash ^ (hash >> 33)
-}
-
-/// A name within an id: a slash in it must not begin another part.
-fn escape(name: &str, out: &mut String) {
-    for byte in name.bytes() {
-        if byte.is_ascii_graphic() && byte != b'/' && byte != b'%' {
-            out.push(byte as char);
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-}
-
-/// The largest unit that says it in a whole number: `1m`, `90s`, `1mo`.
-fn period(per: Duration) -> String {
-    const UNITS: &[(&str, u128)] =
-        &[("mo", 30 * 86_400_000), ("w", 7 * 86_400_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
-    let ms = per.as_millis();
-    let (unit, factor) = UNITS.iter().find(|(_, factor)| ms.is_multiple_of(*factor)).copied().unwrap_or(("ms", 1));
-    format!("{}{unit}", ms / factor)
-}
-
-fn calendar(unit: CalendarUnit) -> &'static str {
-    match unit {
-        CalendarUnit::Hour => "hour",
-        CalendarUnit::Day => "day",
-        CalendarUnit::Week => "week",
-        CalendarUnit::Month { .. } => "month",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn periods_are_written_as_people_do() {
-        for (seconds, text) in [(60, "1m"), (90, "90s"), (86_400, "1d"), (2_592_000, "1mo"), (1_209_600, "2w"), (1, "1s")] {
-            assert_eq!(period(Duration::from_secs(seconds)), text);
-        }
-    }
-
-    #[test]
-    fn a_slash_in_a_name_begins_no_other_part() {
-        let mut out = String::new();
-        escape("openai/gpt 4%*=é", &mut out);
-        assert_eq!(out, "openai%2Fgpt%204%25*=%C3%A9");
-    }
+/// Whether `rules` are what the limits and budgets say, in their order.
+fn says(rules: &[Rule], sources: [(&[At<Limit>], &[At<Budget>]); 2]) -> bool {
+    let mut rules = rules.iter();
+    sources.into_iter().all(|(limits, budgets)| {
+        limits.iter().all(|at| matches!(rules.next(), Some(Rule::Limit(rule)) if *rule == at.value))
+            && budgets.iter().all(|at| matches!(rules.next(), Some(Rule::Budget(rule)) if **rule == at.value))
+    }) && rules.next().is_none()
 }

@@ -6,10 +6,13 @@
 
 use std::sync::Arc;
 
+use ringway_adapters::fault::Fault;
+
 use crate::config::{Budget, Limit, Measure};
 use crate::lease::{Account, Now, Terms};
 
 pub use bill::{Bill, Flow, ROWS_INLINE, Rows};
+pub use held::Held;
 pub use need::{Learned, Need};
 pub use row::{Row, Spent, State};
 pub use set::{ModelQuotas, Quotas, TagQuotas};
@@ -17,6 +20,9 @@ pub use standing::{Tightest, budget_share, standings, tightest};
 
 mod bill;
 mod compile;
+mod held;
+mod make;
+mod maker;
 mod need;
 mod refusal;
 mod row;
@@ -96,6 +102,17 @@ impl Quota {
     /// A budget is what has a window; the others are limits.
     pub fn is_budget(&self) -> bool {
         matches!(self.terms, Terms::Window { .. })
+    }
+
+    /// Many clients share it who do not know of each other, so that who finds it used up may wait for room.
+    pub fn is_common(&self) -> bool {
+        let is_limit = !self.is_budget() && !self.shadow;
+        is_limit && matches!(self.kind, "all" | "provider" | "credential" | "model")
+    }
+
+    /// Why `amount` is refused now.
+    pub fn refusal(&self, amount: u64, now: Now) -> Fault {
+        refusal::short(self, amount, self.account.shortage(amount, now))
     }
 
     /// The unit of its figures, for metrics and the admin API.

@@ -19,13 +19,13 @@ pub struct Tightest {
 
 /// Every quota of a principal, and how it stands.
 pub fn standings(principal: &Principal, now: Now) -> impl Iterator<Item = (&Arc<Quota>, Standing)> {
-    principal.quotas.iter().map(move |quota| (quota, quota.account.standing(now)))
+    principal.quotas.list(now).iter().map(move |quota| (quota, quota.account.standing(now)))
 }
 
 /// The share that is spent or promised of the principal's budget that is nearest to its end, 0 where there is none. Shadows
 /// refuse nothing and count for nothing.
 pub fn budget_share(principal: &Principal, now: Now) -> f64 {
-    let budgets = principal.quotas.iter().filter(|quota| quota.is_budget() && !quota.shadow);
+    let budgets = principal.quotas.list(now).iter().filter(|quota| quota.is_budget() && !quota.shadow);
     let shares = budgets.map(|quota| {
         let standing = quota.account.standing(now);
         let used = standing.settled.saturating_add(standing.reserved);

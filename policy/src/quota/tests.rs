@@ -33,6 +33,7 @@ impl Stage {
     }
 
     fn of(snapshot: Snapshot) -> Stage {
+        snapshot.quotas.enact(AT.now);
         let principal = snapshot.keys.find("aaaaaaaaaaaaaaaa", None, 0).unwrap().clone();
         Stage { snapshot, principal }
     }
@@ -81,10 +82,9 @@ fn ids_say_whose_and_what_and_last_through_snapshots() {
     let first = Stage::new(key);
     let ids: Vec<&str> = first.snapshot.quotas.iter().map(|quota| &*quota.id).collect();
     assert_eq!(ids, ["team/t/requests/1m", "key/k/requests/1m", "key/k/requests/1m/2", "key/k/concurrent", "key/k/usd/month"]);
-    assert_eq!(first.principal.quotas.len(), 5);
+    assert_eq!(first.principal.quotas.list(AT.now).len(), 5);
     first.admit(&facts("free"));
     let second = Stage::of(snapshot_after(&file("limits: [{requests: 5, per: 1m}]"), Some(&first.snapshot), 2));
-    second.snapshot.quotas.enact(AT.now);
     let standing = second.standing("key/k/requests/1m");
     assert_eq!((standing.limit, standing.left), (5, 4), "the amount is new, what was spent stays");
 }
@@ -294,4 +294,38 @@ fn the_one_of_two_that_does_not_go_on_is_settled_alone() {
         assert_eq!((used(kept), used(lost)), (27, 7));
         bill.settle(&spent(14, 20), AT);
     }
+}
+
+/// A file of so many keys with a limit each; the one that is tested stands last.
+fn many(count: usize, limit: u32) -> String {
+    let others: String = (0..count).map(|n| format!("  o{n}: {{key: other-key-{n:08}, limits: [{{requests: 9, per: 1m}}]}}\n")).collect();
+    let last = format!("  k: {{key: aaaaaaaaaaaaaaaa, limits: [{{requests: {limit}, per: 1h}}]}}\n");
+    format!(
+        "providers: {{a: {{like: openai, base_url: \"http://127.0.0.1:1\"}}}}\nroutes: {{r: {{targets: [a/m]}}}}\nvirtual_keys:\n{others}{last}"
+    )
+}
+
+#[test]
+fn a_key_that_never_asks_has_no_account() {
+    let stage = Stage::of(snapshot_of(&many(600, 3)));
+    let made = |stage: &Stage| stage.snapshot.quotas.iter().filter(|quota| &*quota.id == "key/k/requests/1h").count();
+    assert_eq!(made(&stage), 0);
+    assert_eq!(stage.principal.quotas.look(AT.now)[0].account.standing(AT.now).left, 3);
+    assert_eq!(made(&stage), 0, "whoever looks makes nothing");
+    drop(stage.admit(&facts("r")));
+    assert_eq!((made(&stage), stage.standing("key/k/requests/1h").left), (1, 2));
+    assert!(stage.snapshot.quotas.iter().count() < 300);
+}
+
+#[test]
+fn a_key_first_seen_by_an_old_snapshot_keeps_its_account_in_the_new_one() {
+    let old = Stage::of(snapshot_of(&many(600, 3)));
+    let new = Stage::of(snapshot_after(&many(600, 5), Some(&old.snapshot), 2));
+    drop(old.admit(&facts("r")));
+    drop(new.admit(&facts("r")));
+    assert_eq!(new.standing("key/k/requests/1h").left, 3, "two of five are spent");
+    drop(old.admit(&facts("r")));
+    assert_eq!(new.standing("key/k/requests/1h").left, 2, "the old snapshot does not bring its terms back");
+    let third = Stage::of(snapshot_after(&many(600, 4), Some(&new.snapshot), 3));
+    assert_eq!(third.standing("key/k/requests/1h").left, 1, "an account in use is there at once");
 }

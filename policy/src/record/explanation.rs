@@ -5,7 +5,7 @@
 
 use super::line::{number, string, write_attempts};
 use super::trail::write_trail;
-use super::{Record, write_hex};
+use super::{Record, write_hex, write_waits};
 
 /// Longer explanations give their link alone; clients refuse heads of some 8 KiB.
 const BYTES_MAX: usize = 4096;
@@ -22,7 +22,14 @@ pub fn write_explanation(record: &Record, out: &mut Vec<u8>) {
     if let Some(route) = &record.route {
         string(&mut text, "route", route);
     }
+    if let Some(strategy) = record.trail.strategy {
+        string(&mut text, "strategy", strategy);
+    }
     number(&mut text, "plan_us", record.trail.phases.plan_ns / 1_000);
+    if !record.trail.waits.is_empty() {
+        text.extend_from_slice(b",\"queue\":");
+        write_waits(&record.trail.waits, &mut text);
+    }
     text.extend_from_slice(b",\"trail\":");
     write_trail(&record.trail, &mut text);
     text.extend_from_slice(b",\"attempts\":");

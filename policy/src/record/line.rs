@@ -9,7 +9,7 @@ use ringway_adapters::fault::Kind;
 use ringway_adapters::ir::Mode;
 use ringway_adapters::usage::{Tariff, Usage};
 
-use super::{Attempt, Delivered, Record, write_trail};
+use super::{Attempt, Delivered, Record, write_trail, write_waits};
 use crate::money::NanoDollars;
 use crate::quota::Row;
 
@@ -19,13 +19,14 @@ const LINE_BYTES_USUAL: usize = 1024;
 ///
 /// `at` (RFC 3339, UTC, milliseconds) `id` `shard` `operation` `dialect` `mode` `key` `team` `customer` `route` `asked` `provider`
 /// `model` `status` `fault` `kind` `attempts` (`provider` `model` `status` `fault` `kind` `connect_us` `first_byte_us` `total_us` `overtaken` `usage` and what
-/// it was counted from) `usage` (`input` `output`,
+/// it was counted from, `tier`) `usage` (`input` `output`,
 /// and where not 0 `cached_read` `cached_write` `reasoning` `audio_input` `audio_output` `cached_write_1h` `image_input`
 /// `image_output` `images` `searches` `audio_ms` `characters`) `provenance` (where it is `delivered`: `delivered_bytes`
 /// `delivered_events` `counted_by`) `tier` `losses` `rescued`
 /// `request_bytes` `answer_bytes` `overhead_us` `first_byte_us` `total_us` `client` `client_request_id` `tags` `end_user` `cost_usd`
 /// (decimal text, also an attempt's) `downgraded` `cut` `charges` (`id` `state` `reserved` `actual` `left_before` `left_after`; money
-/// in nano-dollars) `mirror_of` `plan_us` `relay_us`, and where something was passed over or the client asked: `trail`.
+/// in nano-dollars) `mirror_of` `plan_us` `relay_us`, and where something was passed over or the client asked: `trail`; where
+/// a route has several targets: `strategy`; where it waited for room: `queue` (`before` `priority` `waited_us` `ended`).
 pub fn write_json(record: &Record, out: &mut Vec<u8>) {
     // Room for a usual line at once.
     out.reserve(LINE_BYTES_USUAL);
@@ -53,7 +54,7 @@ pub fn write_json(record: &Record, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"usage\":");
     write_usage(&record.usage, out);
     word(out, "provenance", record.provenance.name());
-    write_delivered(record.delivered.as_ref(), out);
+    write_delivered(record.delivered.as_deref(), out);
     optional(out, "tier", record.tier.map(Tariff::name));
     number(out, "losses", u64::from(record.losses));
     out.extend_from_slice(if record.rescued { b",\"rescued\":true" } else { b",\"rescued\":false" });
@@ -86,6 +87,11 @@ pub fn write_json(record: &Record, out: &mut Vec<u8>) {
     if !record.trail.is_plain() {
         out.extend_from_slice(b",\"trail\":");
         write_trail(&record.trail, out);
+    }
+    optional(out, "strategy", record.trail.strategy);
+    if !record.trail.waits.is_empty() {
+        out.extend_from_slice(b",\"queue\":");
+        write_waits(&record.trail.waits, out);
     }
     let phases = &record.trail.phases;
     // First byte to the client → last one.
@@ -220,6 +226,7 @@ fn write_attempt(attempt: &Attempt, out: &mut Vec<u8>) {
         write_usage(&attempt.usage, out);
     }
     write_delivered(attempt.delivered.as_ref(), out);
+    optional(out, "tier", attempt.tier.map(Tariff::name));
     dollars(out, attempt.cost);
     out.push(b'}');
 }
@@ -349,8 +356,16 @@ fn address(out: &mut Vec<u8>, address: IpAddr) {
 
 /// Decimal digits without the formatting machinery, which costs more than the rest of a line.
 fn plain_number(out: &mut Vec<u8>, mut value: u64) {
-    if value < 10 {
-        return out.push(b'0' + value as u8);
+    // Most are small, and a copy of a length that is not known here is a call.
+    if value < 10_000 {
+        let (high, low) = ((value / 100) as usize, (value % 100) as usize);
+        match high {
+            0 if low < 10 => return out.push(b'0' + low as u8),
+            0 => return out.extend_from_slice(&PAIRS[low]),
+            1..10 => out.push(b'0' + high as u8),
+            _ => out.extend_from_slice(&PAIRS[high]),
+        }
+        return out.extend_from_slice(&PAIRS[low]);
     }
     let mut text = [0; 20];
     let mut at = text.len();
@@ -456,7 +471,7 @@ mod tests {
         let mut record = record();
         record.usage = Usage { input: 9, output: 4, cached_write: 7, cached_write_1h: 5, searches: 2, characters: 3, ..Usage::default() };
         record.provenance = Provenance::Delivered;
-        record.delivered = Some(Delivered { bytes: 16, events: 3, counter: "o200k" });
+        record.delivered = Some(Box::new(Delivered { bytes: 16, events: 3, counter: "o200k" }));
         record.tier = Some(Tariff::Flex);
         let mut out = Vec::new();
         write_json(&record, &mut out);

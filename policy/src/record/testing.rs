@@ -34,6 +34,7 @@ pub(super) fn record() -> Record {
                 delivered: None,
                 cost: None,
                 times: Default::default(),
+                tier: None,
                 overtaken: false,
             },
             Attempt {
@@ -46,6 +47,7 @@ pub(super) fn record() -> Record {
                 delivered: None,
                 cost: None,
                 times: Default::default(),
+                tier: None,
                 overtaken: false,
             },
         ],

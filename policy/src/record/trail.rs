@@ -8,6 +8,7 @@ use std::sync::Arc;
 use ringway_adapters::needs::Has;
 
 use super::line::{number, quoted, string};
+use super::waits::Waited;
 use crate::condition::Condition;
 use crate::snapshot::TargetId;
 
@@ -21,6 +22,29 @@ pub struct Trail {
     /// The client asked for it: it is written even where there is nothing special.
     pub asked: bool,
     pub phases: Phases,
+    /// How the route put its targets in order, where it has several.
+    pub strategy: Option<&'static str>,
+    /// How long it waited where there was not room for all.
+    pub waits: Waits,
+}
+
+/// The waits of one exchange, in their order; few exchanges have one.
+#[derive(Clone, Debug, Default)]
+#[allow(clippy::box_collection, reason = "one word in each record: most have none")]
+pub struct Waits(Option<Box<Vec<Waited>>>);
+
+impl Waits {
+    pub fn push(&mut self, wait: Waited) {
+        self.0.get_or_insert_default().push(wait);
+    }
+}
+
+impl std::ops::Deref for Waits {
+    type Target = [Waited];
+
+    fn deref(&self) -> &[Waited] {
+        self.0.as_deref().map_or(&[], Vec::as_slice)
+    }
 }
 
 /// How far apart an attempt's steps were; 0 where one did not happen.
@@ -106,6 +130,7 @@ impl Trail {
     pub fn append(&mut self, other: &Trail) {
         let room = ENTRIES_MAX.saturating_sub(self.entries.len());
         self.entries.extend(other.entries.iter().take(room).cloned());
+        self.strategy = other.strategy.or(self.strategy);
     }
 
     pub fn entries(&self) -> &[Entry] {

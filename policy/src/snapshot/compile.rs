@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use ahash::AHashMap;
-use ringway_adapters::provider::{Auth, Provider};
+use ringway_adapters::ir::Mode;
+use ringway_adapters::provider::{self, Auth, Provider};
 
+use super::credential::Signing;
 use super::{
     BUILTIN_MODEL, Candidate, Credential, Endpoint, Mirror, Models, Proxy, Route, Served, Snapshot, Targets, TlsMaterial, Upstream,
     UsageMode, keys,
 };
 use crate::condition::Condition;
 use crate::config::{At, Config, Credentials, Problem, ProviderConfig, RouteConfig, Selector};
-use crate::key::Principal;
+use crate::key::{Access, Principal};
 use crate::pattern::Pattern;
 use crate::plan::{Rules, Trigger, Triggers};
 use crate::quota;
@@ -39,7 +41,7 @@ impl Snapshot {
         shard_count: usize,
     ) -> Result<Snapshot, Vec<Problem>> {
         let mut problems = Vec::new();
-        let mut quotas = quota::Compiler::new(config, previous.map(|previous| &*previous.quotas), shard_count);
+        let mut quotas = quota::Compiler::new(config, previous.map(|previous| &*previous.quotas), shard_count, revision);
         let models = models_by_provider(config);
         let mut providers: Vec<Upstream> =
             builtins.iter().filter(|provider| provider.is_builtin()).map(|provider| builtin_upstream(provider, previous)).collect();
@@ -52,22 +54,29 @@ impl Snapshot {
         }
         let providers_by_name: AHashMap<Arc<str>, usize> =
             providers.iter().enumerate().map(|(index, upstream)| (upstream.name.clone(), index)).collect();
+        let anyone = Access { explain: config.explain.unwrap_or(true), ..Access::default() };
         let mut snapshot = Snapshot {
             revision,
             providers,
-            anonymous: Arc::new(Principal { quotas: quotas.of_all(), ..Principal::anonymous() }),
+            anonymous: Arc::new(Principal {
+                quotas: quota::Held::Shared(quotas.of_all()),
+                access: Arc::new(anyone),
+                ..Principal::anonymous()
+            }),
             keys: Arc::default(),
             routes: Arc::from([]),
             rules: Arc::new(Rules::default()),
             body_bytes_max: config.routes.iter().filter_map(|(_, route)| route.body_bytes_max.as_ref()).map(|at| at.value).max(),
             quotas: Arc::default(),
+            queue: config.queue_bounds(),
             routes_by_name: Arc::default(),
             aliases: Arc::default(),
             patterns: Arc::from([]),
             providers_by_name: Arc::new(providers_by_name),
         };
-        snapshot.keys = Arc::new(keys::compile(config, &snapshot, previous, &mut quotas));
-        snapshot.quotas = Arc::new(quotas.finish(config));
+        let principals = keys::compile(config, &snapshot, previous, &mut quotas);
+        snapshot.quotas = Arc::new(quotas.finish(config).with_keys(principals.iter(), previous.map(|previous| &*previous.quotas)));
+        snapshot.keys = Arc::new(keys::table(config, principals));
         let routes: Vec<Arc<Route>> =
             config.routes.iter().map(|(name, route)| Arc::new(compile_route(&snapshot, name, route, previous, &mut problems))).collect();
         snapshot.aliases = Arc::new(aliases(&snapshot, config, &mut problems));
@@ -115,12 +124,16 @@ fn upstream(
     problems: &mut Vec<Problem>,
 ) -> Result<Upstream, Problem> {
     let base = config.like.as_ref().unwrap_or(name);
-    let Some(provider) = builtins.iter().find(|provider| provider.name == base.value) else {
+    let known = builtins.iter().find(|provider| provider.is_called(&base.value));
+    if known.is_none() && !config.stands_alone() {
         return Err(base.problem(format!("{:?} is no built-in provider", base.value)));
-    };
-    let mut provider = provider.clone();
+    }
+    let mut provider = config.provider(&name.value, known).map_err(|message| name.problem(message))?;
     if let Some(version) = &config.api_version {
         provider.quirks.api_version = version.value.clone();
+    }
+    for (variable, value) in &config.variables {
+        provider.fill(&variable.value, &value.value);
     }
     let url = config.base_url.as_ref().map_or(provider.base_url.as_str(), |url| url.value.as_str());
     let endpoint = Endpoint::parse(url).map_err(|message| config.base_url.as_ref().unwrap_or(name).problem(message))?;
@@ -137,6 +150,7 @@ fn upstream(
         name: name.value.as_str().into(),
         endpoint,
         credentials: credentials(name, config, &provider, before, quotas),
+        fetch: super::fetch::wanted(config, &provider),
         usage: config.usage.as_ref().map(|at| at.value).unwrap_or_default(),
         caller_credentials: matches!(&config.credentials, Some(at) if matches!(at.value, Credentials::Caller)),
         builtin: false,
@@ -185,11 +199,12 @@ fn credentials(
 ) -> Arc<[Credential]> {
     let token = config.access_token.as_ref().filter(|_| config.keys.is_empty());
     let token = token.map(|token| Credential::new("access-token", &token.value, 1, &Auth::Bearer));
+    let signing = signing(config, provider).map(|signing| Credential::signing("access-key", signing));
     let keys = config.keys.iter().map(|key| {
         let quotas = quotas.list("credential", &[&name.value, &key.name], &key.limits, &key.budgets);
         Credential { quotas, ..Credential::new(&key.name, &key.value.value, key.weight, &provider.auth) }
     });
-    let carried = keys.chain(token).map(|mut credential| {
+    let carried = keys.chain(token).chain(signing).map(|mut credential| {
         // A new secret under an old name starts rested.
         let same = |old: &&Credential| old.name == credential.name && old.value == credential.value;
         if let Some(old) = before.and_then(|before| before.credentials.iter().find(same)) {
@@ -198,6 +213,20 @@ fn credentials(
         credential
     });
     carried.collect()
+}
+
+/// What requests are signed with, where the provider wants that and no key is there that goes as it is.
+fn signing(config: &ProviderConfig, provider: &Provider) -> Option<Signing> {
+    let Auth::Sigv4 { service } = &provider.auth else { return None };
+    let (id, secret) = (config.access_key_id.as_ref()?, config.secret_access_key.as_ref()?);
+    let region = config.variables.iter().find(|(name, _)| name.value == provider::REGION)?;
+    (config.keys.is_empty() && config.access_token.is_none()).then(|| Signing {
+        access_key_id: id.value.as_str().into(),
+        secret_access_key: secret.value.as_str().into(),
+        session_token: config.session_token.as_ref().map(|token| token.value.as_str().into()),
+        region: region.1.value.as_str().into(),
+        service: service.as_str().into(),
+    })
 }
 
 /// The provider that is always there.
@@ -218,6 +247,7 @@ fn builtin_upstream(provider: &Provider, previous: Option<&Snapshot>) -> Upstrea
             unix: None,
         },
         credentials: Arc::from([]),
+        fetch: None,
         usage: UsageMode::Tap,
         caller_credentials: false,
         builtin: true,
@@ -235,7 +265,14 @@ fn builtin_upstream(provider: &Provider, previous: Option<&Snapshot>) -> Upstrea
 
 fn served(provider: &Provider) -> Arc<[Served]> {
     let rows = provider.operations.iter();
-    rows.map(|row| Served { operation: row.operation, dialect: row.dialect, path: row.path.as_str().into() }).collect()
+    rows.map(|row| Served {
+        operation: row.operation,
+        dialect: row.dialect,
+        paths: [Mode::Whole, Mode::Stream].map(|mode| row.path(mode).into()),
+        body: row.body.clone().map(Arc::new),
+        models: row.models.iter().map(|pattern| Pattern::new(pattern)).collect(),
+    })
+    .collect()
 }
 
 /// `provider/model` → the provider's index and the model there.
@@ -305,5 +342,6 @@ fn rules(config: &RouteConfig) -> Rules {
         on: config.on.as_ref().map_or(default.on, |on| on.iter().copied().collect()),
         unpriced: config.unpriced.unwrap_or_default(),
         hedge: config.hedge,
+        priority: config.priority.as_ref().map(|at| at.value),
     }
 }

@@ -38,9 +38,28 @@ pub struct Credential {
     pub header_line: Arc<[u8]>,
     /// `name=value` for a provider that takes its key in the query, percent-encoded; else empty.
     pub query_pair: Arc<str>,
+    /// What each request is signed with, where the key itself does not travel.
+    pub signing: Option<Arc<Signing>>,
     pub quotas: quota::List,
     /// Process-wide; outlives snapshots.
     pub state: Arc<CredentialState>,
+}
+
+/// A key that signs requests (AWS Signature Version 4). The secret is never printed.
+#[derive(Clone)]
+pub struct Signing {
+    pub access_key_id: Arc<str>,
+    pub secret_access_key: Arc<str>,
+    /// Of a temporary key.
+    pub session_token: Option<Arc<str>>,
+    pub region: Arc<str>,
+    pub service: Arc<str>,
+}
+
+impl std::fmt::Debug for Signing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Signing").field("region", &self.region).field("service", &self.service).finish_non_exhaustive()
+    }
 }
 
 /// What became of a credential: until when it is benched, in milliseconds (upper 61 bits), and why (lower 3 bits).
@@ -107,7 +126,8 @@ impl Credential {
     /// A credential with its bytes made ready.
     pub fn new(name: &str, value: &str, weight: u32, auth: &Auth) -> Credential {
         let header_line = match auth {
-            Auth::Bearer => format!("authorization: Bearer {value}\r\n"),
+            Auth::Bearer | Auth::Sigv4 { .. } => format!("authorization: Bearer {value}\r\n"),
+            Auth::Scheme(scheme) => format!("authorization: {scheme} {value}\r\n"),
             Auth::Header(name) => format!("{}: {value}\r\n", name.to_ascii_lowercase()),
             _ => String::new(),
         };
@@ -121,9 +141,16 @@ impl Credential {
             value: value.into(),
             header_line: header_line.into_bytes().into(),
             query_pair: query_pair.into(),
+            signing: None,
             quotas: Arc::from([]),
             state: Arc::default(),
         }
+    }
+
+    /// A credential that signs.
+    pub fn signing(name: &str, signing: Signing) -> Credential {
+        let value = signing.secret_access_key.clone();
+        Credential { value, signing: Some(Arc::new(signing)), ..Credential::new(name, "", 1, &Auth::None) }
     }
 
     /// Benches it where the fault of a request for `model` says that it is refused, limited or used up.
@@ -425,6 +452,7 @@ mod tests {
         assert_eq!(&*bearer.header_line, b"authorization: Bearer s3cret\r\n");
         assert!(!format!("{bearer:?}").contains("s3cret"));
         assert_eq!(&*Credential::new("n", "k", 1, &Auth::Header("X-Api-Key".into())).header_line, b"x-api-key: k\r\n");
+        assert_eq!(&*Credential::new("n", "k", 1, &Auth::Scheme("Token".into())).header_line, b"authorization: Token k\r\n");
         let query = Credential::new("n", "a b&c", 1, &Auth::Query("key".into()));
         assert_eq!((&*query.query_pair, query.header_line.len()), ("key=a%20b%26c", 0));
     }

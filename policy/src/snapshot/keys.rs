@@ -10,29 +10,64 @@ use crate::key::{Access, KeyTable, Permits, Principal};
 use crate::pattern::Pattern;
 use crate::quota;
 
-/// Makes the table. `snapshot` knows the providers already; what credentials went through lives on from `previous`.
-pub(super) fn compile(config: &Config, snapshot: &Snapshot, previous: Option<&Snapshot>, quotas: &mut quota::Compiler<'_>) -> KeyTable {
+/// Makes the principal of each key, in the order of the file. `snapshot` knows the providers already; what credentials and
+/// accounts went through lives on from `previous`.
+pub(super) fn compile<'c>(
+    config: &'c Config,
+    snapshot: &Snapshot,
+    previous: Option<&Snapshot>,
+    quotas: &mut quota::Compiler<'c>,
+) -> Vec<Arc<Principal>> {
     let (teams, profiles) = (config.teams.by_name(), config.profiles.by_name());
     let mut names = Names::default();
     let mut shared = Shared { snapshot, previous, latest: None };
-    let entries = config.virtual_keys.iter().flat_map(|(name, key)| {
+    let mut before = Before { keys: previous.map(|previous| &*previous.keys), by_name: None };
+    let principals = config.virtual_keys.iter().map(|(name, key)| {
         let team = key.team.as_ref().map(|team| team.value.as_str());
         let of_team = team.and_then(|team| teams.get(team)?.customer.as_ref());
         let customer = key.customer.as_ref().or(of_team).map(|customer| customer.value.as_str());
         let profile = key.profile.as_ref().and_then(|profile| profiles.get(profile.value.as_str()).copied());
         let expires = key.access.as_ref().and_then(|access| access.expires.as_ref());
         let expires = expires.or_else(|| profile?.access.expires.as_ref());
-        let principal = Arc::new(Principal {
-            key: name.value.as_str().into(),
+        let accounts = before.of(&name.value, key).and_then(|before| before.quotas.accounts());
+        let name: Arc<str> = name.value.as_str().into();
+        Arc::new(Principal {
             team: team.map(|team| names.share(team)),
             customer: customer.map(|customer| names.share(customer)),
             expires_ms: expires.map_or(u64::MAX, |at| at.value),
             access: shared.access(key, profile),
-            quotas: quotas.of_key(&name.value, &key.limits, &key.budgets, profile, team, customer),
-        });
-        key.digests().map(move |(sha256, until_ms)| (sha256.value, principal.clone(), until_ms))
+            quotas: quotas.of_key(&name, key, profile, team, customer, accounts),
+            key: name,
+        })
     });
+    principals.collect()
+}
+
+/// Makes the table of the principals of `compile`.
+pub(super) fn table(config: &Config, principals: Vec<Arc<Principal>>) -> KeyTable {
+    let keys = config.virtual_keys.iter().zip(principals);
+    let entries =
+        keys.flat_map(|((_, key), principal)| key.digests().map(move |(sha256, until_ms)| (sha256.value, principal.clone(), until_ms)));
     KeyTable::new(entries)
+}
+
+/// The keys of the snapshot before.
+struct Before<'p> {
+    keys: Option<&'p KeyTable>,
+    /// Made for the first key that answers to none of its former digests.
+    by_name: Option<AHashMap<&'p str, &'p Arc<Principal>>>,
+}
+
+impl<'p> Before<'p> {
+    /// The key of this name.
+    fn of(&mut self, name: &str, key: &VirtualKeyConfig) -> Option<&'p Arc<Principal>> {
+        let keys = self.keys.filter(|keys| !keys.is_empty())?;
+        let by_digest = key.sha256().and_then(|sha256| keys.by_sha256(&sha256.value));
+        by_digest.filter(|principal| *principal.key == *name).or_else(|| {
+            let by_name = self.by_name.get_or_insert_with(|| keys.principals().map(|principal| (&*principal.key, principal)).collect());
+            by_name.get(name).copied()
+        })
+    }
 }
 
 /// Names of teams and customers, each kept once.
@@ -78,6 +113,8 @@ impl<'c> Shared<'c> {
             networks: chosen(own, inherited, |access| access.networks.as_ref()).map(|networks| networks.value.clone()),
             tags: tags(own, inherited),
             credentials: self.credentials(key, own, inherited),
+            priority: chosen(own, inherited, |access| access.priority.as_ref()).map(|at| at.value),
+            explain: chosen(own, inherited, |access| access.explain.as_ref()).map_or(self.snapshot.anonymous.access.explain, |at| at.value),
         }
     }
 

@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use ahash::AHashMap;
 use ringway_adapters::dialect::DialectId;
+use ringway_adapters::ir::Mode;
 use ringway_adapters::operation::Operation;
 use ringway_adapters::provider::Provider;
+use ringway_adapters::shape::Shape;
 
 use crate::catalog::ModelFacts;
 use crate::condition::Condition;
@@ -16,6 +18,7 @@ pub use crate::endpoint::Endpoint;
 use crate::key::{KeyTable, Principal};
 use crate::pattern::Pattern;
 use crate::plan::{RouteState, Rules, Share, Strategy, Triggers};
+use crate::queue::Bounds;
 use crate::quota::{self, Quotas};
 pub use credential::{Credential, CredentialState, draw};
 use models::Models;
@@ -24,6 +27,7 @@ use targets::Targets;
 
 mod compile;
 pub mod credential;
+pub mod fetch;
 mod keys;
 mod models;
 mod targets;
@@ -54,6 +58,8 @@ pub struct Snapshot {
     pub body_bytes_max: Option<usize>,
     /// Every limit and budget of the file.
     pub quotas: Arc<Quotas>,
+    /// How requests wait where there is not room for all; `None` = they do not.
+    pub queue: Option<Bounds>,
     routes_by_name: Arc<AHashMap<Arc<str>, usize>>,
     /// Other names of models: provider by index, model there.
     aliases: Arc<AHashMap<Arc<str>, (usize, Arc<str>)>>,
@@ -70,6 +76,8 @@ pub struct Upstream {
     pub provider: Arc<Provider>,
     pub endpoint: Endpoint,
     pub credentials: Arc<[Credential]>,
+    /// Its credential is fetched, again and again; until there is one, `credentials` is empty.
+    pub fetch: Option<Arc<fetch::Fetch>>,
     /// `usage: inject | tap`.
     pub usage: UsageMode,
     /// `credentials: caller`: the caller's own key goes through.
@@ -94,8 +102,22 @@ pub struct Upstream {
 pub struct Served {
     pub operation: Operation,
     pub dialect: DialectId,
-    /// Below the base URL; placeholders as in `Provider::path`.
-    path: Arc<str>,
+    /// Below the base URL, of whole answers and of streams; placeholders as in `Provider::path`.
+    paths: [Arc<str>; 2],
+    /// The form of its body, where that is not all the dialect's.
+    pub body: Option<Arc<Shape>>,
+    /// The models that are served so; empty: all.
+    models: Arc<[Pattern]>,
+}
+
+impl Served {
+    fn fits(&self, model: &str) -> bool {
+        self.models.is_empty() || self.models.iter().any(|pattern| pattern.matches(model))
+    }
+
+    fn path(&self, mode: Mode) -> &Arc<str> {
+        &self.paths[usize::from(mode == Mode::Stream)]
+    }
 }
 
 /// What a TLS connection to a provider needs beside the public authorities. PEM bytes.
@@ -264,20 +286,17 @@ fn renew(endpoint: &mut Endpoint, resolved: Resolved<'_>) {
 }
 
 impl Upstream {
-    /// How it serves an operation: in the client's own dialect where it can, else in the first that it has.
-    pub fn served(&self, operation: Operation, dialect: DialectId) -> Option<&Served> {
-        let mut of_operation = self.served.iter().filter(|served| served.operation == operation);
+    /// How it serves an operation of a model: in the client's own dialect where it can, else in the first that it has.
+    pub fn served(&self, operation: Operation, dialect: DialectId, model: &str) -> Option<&Served> {
+        let mut of_operation = self.served.iter().filter(|served| served.operation == operation && served.fits(model));
         let first = of_operation.clone().next();
         of_operation.find(|served| served.dialect == dialect).or(first)
     }
 
     /// The path for a model, below the base URL. Allocates only where the provider names the model in it.
-    pub fn path(&self, served: &Served, model: &str) -> Arc<str> {
-        if !served.path.contains('{') {
-            return served.path.clone();
-        }
-        let row = self.provider.operations.iter().find(|row| row.operation == served.operation && row.dialect == served.dialect);
-        row.map_or_else(|| served.path.clone(), |row| self.provider.path(row, model).into())
+    pub fn path(&self, served: &Served, model: &str, mode: Mode) -> Arc<str> {
+        let path = served.path(mode);
+        if path.contains('{') { self.provider.filled(path, model).into() } else { path.clone() }
     }
 }
 

@@ -33,7 +33,7 @@ fn the_built_in_provider_is_always_there() {
     let builtin = upstream(&snapshot, BUILTIN);
     assert!(builtin.builtin && snapshot.keys.is_empty() && snapshot.names_to_resolve().is_empty());
     for row in ringway_adapters::dialect::DIALECTS {
-        assert_eq!(builtin.served(Operation::Chat, row.id).map(|served| served.dialect), Some(row.id));
+        assert_eq!(builtin.served(Operation::Chat, row.id, "").map(|served| served.dialect), Some(row.id));
     }
 }
 

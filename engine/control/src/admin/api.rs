@@ -1,5 +1,7 @@
 //! The read-only collections below `/api/v1/`. No secret and no body is in any of them.
 
+use std::sync::Arc;
+
 use ringway_policy::config::{At, Config, RouteConfig, VirtualKeyConfig};
 use ringway_policy::record;
 use ringway_policy::snapshot::{Snapshot, Upstream};
@@ -87,7 +89,7 @@ fn keys(view: &View) -> Value {
         let enabled = key.access.as_ref().and_then(|access| access.enabled.as_ref()).map(|at| at.value);
         let (team, customer, profile) = (text(&key.team), text(&key.customer), text(&key.profile));
         let principal = key.sha256().and_then(|sha256| snapshot.keys.by_sha256(&sha256.value));
-        let quotas = principal.map_or(&[][..], |principal| &principal.quotas);
+        let quotas = principal.map_or_else(|| Arc::from([]), |principal| principal.quotas.look((view.clock)()));
         let quotas: Vec<Value> = quotas.iter().map(|quota| quotas::show(quota, view.clock)).collect();
         json!({"name": name.value, "team": team, "customer": customer, "profile": profile, "models": models, "enabled": enabled,
             "quotas": quotas})

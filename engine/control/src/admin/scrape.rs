@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use metrics::Label;
 use ringway_policy::counters::ShardCounters;
+use ringway_policy::priority::Class;
 
 use super::{View, targets};
 use crate::health::Phase;
@@ -16,6 +17,7 @@ type Read = fn(&ShardCounters) -> &AtomicU64;
 const HELPS: &[(&str, &str)] = &[
     ("ringway_open_connections", "Open client connections"),
     ("ringway_in_flight_requests", "Exchanges under way"),
+    ("ringway_queue_waiting_requests", "Exchanges that wait for room"),
     ("ringway_pool_idle_connections", "Idle provider connections"),
     ("ringway_accepted_connections_total", "Client connections that were accepted"),
     ("ringway_refused_connections_total", "Client connections beyond the shard's bound"),
@@ -61,6 +63,10 @@ pub(super) fn render(view: &View) -> String {
         let labels = || vec![Label::new("shard", index.to_string())];
         for (name, read) in SHARD_GAUGES {
             meter.gauge(name, labels(), read(shard).load(Ordering::Relaxed) as f64);
+        }
+        for (class, queued) in Class::ALL.into_iter().zip(&shard.queued) {
+            let labels = [labels(), vec![Label::from_static_parts("priority", class.name())]].concat();
+            meter.gauge("ringway_queue_waiting_requests", labels, queued.load(Ordering::Relaxed) as f64);
         }
         for (name, read) in SHARD_COUNTERS {
             meter.counter(name, labels(), read(shard).load(Ordering::Relaxed));

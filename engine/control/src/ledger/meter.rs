@@ -14,6 +14,7 @@ use ringway_adapters::usage::Usage;
 use ringway_policy::record::{Attempt, Record};
 
 use super::histogram::{Histogram, OVERHEAD_SECONDS, SECONDS};
+use super::waits::Waits;
 
 /// Most models with series of their own.
 pub const MODELS_MAX: usize = 200;
@@ -68,6 +69,7 @@ pub struct Meter {
     attempts: HashMap<u64, Counter, RandomState>,
     times: Vec<Times>,
     models: HashSet<Box<str>, RandomState>,
+    waits: Waits,
     rescued: Counter,
     losses: Counter,
     request_bytes: Counter,
@@ -119,6 +121,7 @@ impl Default for Meter {
             attempts: HashMap::default(),
             times: Vec::new(),
             models: HashSet::default(),
+            waits: Waits::default(),
         }
     }
 }
@@ -179,6 +182,7 @@ impl Meter {
         if record.losses > 0 {
             self.losses.increment(u64::from(record.losses));
         }
+        self.waits.observe(&record.trail.waits);
         self.observe_attempts(&record.attempts);
     }
 
@@ -242,6 +246,7 @@ impl Meter {
             }
             out.push('\n');
         }
+        self.waits.render(&mut out);
         out
     }
 
@@ -362,6 +367,7 @@ mod tests {
             delivered: None,
             cost: None,
             times: Default::default(),
+            tier: None,
             overtaken: false,
         };
         let attempts = vec![attempt("a", Some(Kind::UpstreamReset)), attempt("a", Some(Kind::UpstreamReset)), attempt("b", None)];

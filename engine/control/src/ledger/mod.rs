@@ -7,19 +7,20 @@ pub mod histogram;
 pub mod log;
 pub mod meter;
 pub mod recent;
+mod waits;
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam::queue::ArrayQueue;
 use ringway_policy::record::Record;
 
 use self::log::Log;
 use self::recent::Recent;
-use crate::vocabulary;
+use crate::vocabulary::Keeping;
 
 /// Records that one shard's outbox holds: `NAP_MAX` at 40,000 exchanges a second and shard. It is allocated whole, 0.8 MiB.
 pub const OUTBOX_RECORDS: usize = 1024;
@@ -83,12 +84,13 @@ impl Ledger {
 fn run(mut setup: Setup, stop: &AtomicBool) -> Option<Log> {
     let mut batch = Vec::with_capacity(BATCH_RECORDS_MAX);
     let mut nap = NAP_MAX;
+    let mut vocabulary = Keeping::new(setup.purge, Instant::now());
     loop {
         // Read before the drain: what a shard left before the stop is still taken.
         let is_last = stop.load(Ordering::Acquire);
         let fullest = setup.outboxes.iter().map(|outbox| outbox.len()).max().unwrap_or(0);
         drain(&mut setup, &mut batch);
-        vocabulary::load_where_wanted(setup.purge);
+        vocabulary.tend(Instant::now());
         if is_last {
             return setup.log;
         }
@@ -159,6 +161,7 @@ pub(crate) fn sample() -> Record {
             delivered: None,
             cost: None,
             times: Default::default(),
+            tier: None,
             overtaken: false,
         }],
         status: 200,

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use ringway_policy::lease::Now;
-use ringway_policy::quota::{Quota, Quotas};
+use ringway_policy::quota::Quotas;
 use ringway_policy::spend::{Sink, Spent};
 
 use crate::health::{Health, Part};
@@ -129,15 +129,7 @@ impl Store {
     pub fn restore(&self, quotas: &Quotas, before: Option<&Quotas>, now: Now) {
         let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(opened) = &*opened else { return };
-        let is_known = |quota: &Quota| {
-            let known = before.and_then(|before| before.by_account(quota.account_id));
-            known.is_some_and(|known| Arc::ptr_eq(&known.account, &quota.account))
-        };
-        for quota in quotas.iter().filter(|quota| quota.is_budget() && !is_known(quota)) {
-            if let Some(charge) = opened.restored.find(quota.account_id) {
-                quota.account.restore(charge.amount, charge.window_start_ms, now);
-            }
-        }
+        quotas.restore(&opened.restored, before, now);
     }
 
     /// Adds everything up and syncs it. After the shards have ended.

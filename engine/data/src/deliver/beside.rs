@@ -1,7 +1,11 @@
 //! What goes out beside the one attempt that an exchange makes: a copy for a shadow target, a second request where the first is late.
 
+use std::cell::Cell;
+
 use ringway_adapters::fault::Fault;
+use ringway_adapters::ir::Mode;
 use ringway_adapters::json::patch;
+use ringway_adapters::operation::Operation;
 use ringway_adapters::tokens;
 use ringway_policy::breaker::Outcome;
 use ringway_policy::health::Watch;
@@ -32,7 +36,7 @@ impl Delivery<'_> {
             return;
         }
         let credential = draw(self.principal, shard, upstream, step, now_ns);
-        if credential.is_none() && !upstream.credentials.is_empty() {
+        if credential.is_none() && wants_credential(upstream) {
             return;
         }
         let Some(mirror) = mirror::begin(shard, self.body.len()) else { return };
@@ -42,7 +46,11 @@ impl Delivery<'_> {
             Err(fault) => return mirror::leave(shard, journal, Some(&fault)),
         };
         let mut head = Vec::new();
-        self.head(upstream, step, credential, conversion, body.len()).write(self.request, &mut head);
+        let outbound = Outbound::Encoded(&body);
+        let unix_ms = shard.rt.unix_ms();
+        if let Err(fault) = self.head(upstream, step, credential, conversion, &outbound, unix_ms).write(self.request, &mut head) {
+            return mirror::leave(shard, journal, Some(&fault));
+        }
         let rules = &self.plan.rules;
         mirror.send(mirror::Copy {
             journal,
@@ -68,7 +76,7 @@ impl Delivery<'_> {
             self.encode(journal, upstream, step, &mut copy)?;
             return Ok((copy, Conversion::Translated));
         }
-        let bent = self.bend(journal, upstream)?;
+        let bent = self.bend(journal, upstream, step)?;
         let (body, peek) = bent.as_ref().map_or((self.body, &self.asked.peek), |(body, peek)| (body, peek));
         patch::pieces(body, &self.edits(upstream, step, body, peek), |piece| copy.extend_from_slice(piece));
         Ok((copy, Conversion::Untouched))
@@ -85,7 +93,8 @@ impl Delivery<'_> {
     ) -> hedge::Raced<R> {
         let shard = down.shard;
         journal.waits(first.deadlines.now_ns);
-        let mut one = Box::pin(hedge::send(shard, first.upstream, first.head, first.outbound, first.deadlines));
+        let (one_connect_ns, two_connect_ns) = (Cell::new(0), Cell::new(0));
+        let mut one = Box::pin(hedge::send(shard, first.upstream, first.head, first.outbound, first.deadlines, &one_connect_ns));
         let alone = unless_gone(down.gone, race(&mut one, shard.wheel.sleep(due.after))).await;
         let sent = match alone {
             None => Some(Err(TryEnd::Gone)),
@@ -95,12 +104,14 @@ impl Delivery<'_> {
         let now_ns = shard.rt.now_ns();
         journal.works(now_ns);
         if let Some(sent) = sent {
+            journal.connect_took(one_connect_ns.get());
             return hedge::Raced { sent, second: None };
         }
         let Some(second) = self.second(shard, journal, due, now_ns) else {
             journal.waits(shard.rt.now_ns());
             let sent = unless_gone(down.gone, one).await.unwrap_or(Err(TryEnd::Gone));
             journal.works(shard.rt.now_ns());
+            journal.connect_took(one_connect_ns.get());
             return hedge::Raced { sent, second: None };
         };
         journal.waits(shard.rt.now_ns());
@@ -108,10 +119,11 @@ impl Delivery<'_> {
         let outbound = Outbound::Encoded(&second.body);
         let step = &self.plan.steps[second.index];
         let upstream = &self.snapshot.providers[step.provider];
-        let two = Box::pin(hedge::send(shard, upstream, &second.head, &outbound, deadlines));
+        let two = Box::pin(hedge::send(shard, upstream, &second.head, &outbound, deadlines, &two_connect_ns));
         let outcome = hedge::first_good(down.gone, one, two).await;
         let ended_ns = shard.rt.now_ns();
         journal.works(ended_ns);
+        journal.connect_took(one_connect_ns.get());
         let input = tokens::count_request(self.body);
         let settings = &self.plan.rules.breaker;
         match outcome {
@@ -119,6 +131,7 @@ impl Delivery<'_> {
                 // Its copy was on its way: whoever bills by the request bills it.
                 let mut line = second.line(upstream, step, &other, input, ended_ns);
                 line.cost = journal.cost_at(upstream, step, &line.usage);
+                line.times.connect_ns = two_connect_ns.get();
                 let at = journal.at(ended_ns);
                 journal.bill.drop_second(second.rows_from, &line.usage, line.cost, at);
                 journal.beside(line);
@@ -134,6 +147,7 @@ impl Delivery<'_> {
                 }
                 first.step.target.tell(settings, other.health(), ended_ns);
                 journal.attempt(upstream, step);
+                journal.connect_took(two_connect_ns.get());
                 journal.answered(second.begun_ns, ended_ns);
                 if let Some(index) = journal.record.attempts.len().checked_sub(2) {
                     let line = &mut journal.record.attempts[index];
@@ -162,9 +176,13 @@ impl Delivery<'_> {
         let (body, conversion) = self.copy(&mut scratch, upstream, step).ok().filter(|_| !upstream.builtin)?;
         let own = self.principal.credential(step.provider);
         let credential = draw(self.principal, shard, upstream, step, now_ns);
+        let mut head = Vec::new();
+        let outbound = Outbound::Encoded(&body);
+        self.head(upstream, step, credential, conversion, &outbound, shard.rt.unix_ms()).write(self.request, &mut head).ok()?;
         let pays = || self.plan.hedging.as_ref().is_some_and(|state| state.take_hedge());
         // The breaker last: a probe that it gives is made and told of.
-        if (credential.is_none() && !upstream.credentials.is_empty())
+        if (credential.is_none() && wants_credential(upstream))
+            || self.waited_for(shard, upstream, step, credential).is_some()
             || !pays()
             || self.plan.unavailable(self.snapshot, step, own, now_ns).is_some()
         {
@@ -179,8 +197,6 @@ impl Delivery<'_> {
                 return None;
             }
         };
-        let mut head = Vec::new();
-        self.head(upstream, step, credential, conversion, body.len()).write(self.request, &mut head);
         let watch = Watch::begin(&step.target, self.asked.mode, now_ns);
         let losses = std::mem::take(&mut scratch.losses);
         Some(hedge::Second { index, begun_ns: now_ns, head, body, credential: credential.cloned(), losses, watch, rows_from })
@@ -193,20 +209,31 @@ impl Delivery<'_> {
         step: &'h Step,
         credential: Option<&'h Credential>,
         conversion: Conversion,
-        body_len: usize,
+        body: &'h Outbound<'h>,
+        unix_ms: u64,
     ) -> Head<'h> {
         let wants_key = upstream.caller_credentials && !self.snapshot.keys.is_empty();
+        let is_raw = conversion == Conversion::Raw;
+        // Of what is carried only a passthrough keeps its coding: all else was decoded on its way in.
+        let conversion = if is_raw && self.door.operation != Operation::Passthrough { Conversion::Untouched } else { conversion };
+        let asked = || step.dialect.row().framing_asked.filter(|_| self.asked.mode == Mode::Stream).map(|(pair, _)| pair);
         Head {
-            method: "POST",
+            method: self.request.head.method.as_str(),
             upstream,
-            path: &step.path,
-            query: self.request.query().filter(|_| step.dialect == self.door.dialect),
+            path: self.path(upstream, step),
+            query: if step.dialect == self.door.dialect || is_raw { self.request.query() } else { asked() },
             credential,
             virtual_key: if wants_key { exchange::key(self.request) } else { None },
             conversion,
-            body_len,
+            body,
+            unix_ms,
         }
     }
+}
+
+/// It has credentials, or its token has not come yet.
+fn wants_credential(upstream: &Upstream) -> bool {
+    !upstream.credentials.is_empty() || upstream.fetch.is_some()
 }
 
 /// The key's own credential for the target, else one that is drawn.

@@ -17,12 +17,18 @@ pub(super) fn retry_after<R: Rt>(incoming: &Incoming<R>) -> Option<Duration> {
 }
 
 /// Notes that the credential did well, and what the answer says of its limits.
-pub(super) fn read_ahead<R: Rt>(credential: &Credential, upstream: &Upstream, incoming: &Incoming<R>, now_ns: u64, now_unix_ms: u64) {
+pub(super) fn read_ahead<R: Rt>(
+    credential: &Credential,
+    upstream: &Upstream,
+    incoming: &Incoming<R>,
+    now_ns: u64,
+    now_unix_ms: impl Fn() -> u64,
+) {
     credential.heal(now_ns);
     let field = |name: &str| std::str::from_utf8(incoming.field(name)?).ok();
     for limit in &upstream.provider.rate_limits {
         if field(&limit.remaining).is_some_and(|left| left.trim() == "0")
-            && let Some(rest) = field(&limit.reset).and_then(|reset| rate_limit::until_reset(reset, now_unix_ms))
+            && let Some(rest) = field(&limit.reset).and_then(|reset| rate_limit::until_reset(reset, now_unix_ms()))
         {
             credential.read_ahead(rest, now_ns);
         }

@@ -60,7 +60,7 @@ impl Delivery<'_> {
         // A page of some proxy is no error of the dialect.
         if is_clients && is_whole && body.first() == Some(&b'{') {
             let content_type = incoming.field("content-type").unwrap_or(b"application/json").to_vec();
-            self.refusal = Some(Refusal { content_type, body });
+            self.refusal = Some(Refusal { content_type, body, dialect: source.dialect.id });
         }
         Delivered::Failed(fault)
     }

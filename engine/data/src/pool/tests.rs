@@ -51,13 +51,13 @@ fn the_last_connection_given_back_is_the_first_one_taken() {
         let upstream = upstream(endpoint(&["10.0.0.1:80"]));
         let listener = listen(&rt, "10.0.0.1:80");
         let deadline_ns = shard.wheel.after(Duration::from_secs(2));
-        let first = checkout(&shard, &upstream, deadline_ns).await.unwrap();
-        let second = checkout(&shard, &upstream, deadline_ns).await.unwrap();
+        let first = checkout(&shard, &upstream, shard.now_ns(), deadline_ns).await.unwrap();
+        let second = checkout(&shard, &upstream, shard.now_ns(), deadline_ns).await.unwrap();
         let (_one, two) = (listener.accept().await, listener.accept().await);
         assert!(!first.reused && !second.reused);
         first.checkin(&shard);
         second.checkin(&shard);
-        let again = checkout(&shard, &upstream, deadline_ns).await.unwrap();
+        let again = checkout(&shard, &upstream, shard.now_ns(), deadline_ns).await.unwrap();
         assert!(again.reused);
         again.stream.try_write(&[std::io::IoSlice::new(b"x")]).unwrap();
         assert!(!two.is_idle_and_open(), "the second one was given back last");
@@ -84,7 +84,7 @@ fn a_closed_a_talking_and_an_old_connection_are_not_used_again() {
                 _ => {}
             }
             let deadline_ns = shard.wheel.after(Duration::from_secs(2));
-            let next = checkout(&shard, &upstream, deadline_ns).await.unwrap();
+            let next = checkout(&shard, &upstream, shard.now_ns(), deadline_ns).await.unwrap();
             assert_eq!(next.reused, trouble == "fine", "{trouble}");
             if !next.reused {
                 drop(listener.accept().await);
@@ -99,13 +99,20 @@ fn the_next_address_is_tried_and_faults_name_the_upstream() {
         let shard = shard(&rt);
         let deadline_ns = shard.wheel.after(Duration::from_secs(2));
         let _listener = listen(&rt, "10.0.0.2:80");
-        assert!(checkout(&shard, &upstream(endpoint(&["10.0.0.1:80", "10.0.0.2:80"])), deadline_ns).await.is_ok());
-        let refused = checkout(&shard, &upstream(Endpoint { port: 81, ..endpoint(&["10.0.0.1:80"]) }), deadline_ns).await.err().unwrap();
+        assert!(checkout(&shard, &upstream(endpoint(&["10.0.0.1:80", "10.0.0.2:80"])), shard.now_ns(), deadline_ns).await.is_ok());
+        let refused = checkout(&shard, &upstream(Endpoint { port: 81, ..endpoint(&["10.0.0.1:80"]) }), shard.now_ns(), deadline_ns)
+            .await
+            .err()
+            .unwrap();
         assert_eq!((refused.kind, &*refused.message), (Kind::UpstreamConnect, "upstream groq: connection refused"));
-        let unresolved = checkout(&shard, &upstream(Endpoint { port: 82, ..endpoint(&[]) }), deadline_ns).await.err().unwrap();
+        let unresolved =
+            checkout(&shard, &upstream(Endpoint { port: 82, ..endpoint(&[]) }), shard.now_ns(), deadline_ns).await.err().unwrap();
         assert_eq!((unresolved.kind, &*unresolved.message), (Kind::UpstreamConnect, "upstream groq: api.test is not resolved"));
         rt.inject(Faults { connect_emfile_in: 1, ..Faults::NONE });
-        let full = checkout(&shard, &upstream(Endpoint { port: 83, ..endpoint(&["10.0.0.2:80"]) }), deadline_ns).await.err().unwrap();
+        let full = checkout(&shard, &upstream(Endpoint { port: 83, ..endpoint(&["10.0.0.2:80"]) }), shard.now_ns(), deadline_ns)
+            .await
+            .err()
+            .unwrap();
         assert_eq!(full.kind, Kind::Overloaded);
     });
 }
@@ -117,7 +124,7 @@ fn a_proxy_is_asked_for_a_tunnel_and_its_silence_times_out() {
         let mut upstream = upstream(endpoint(&[]));
         upstream.proxy = Proxy::Via(Endpoint { host: "proxy.test".into(), port: 3128, ..endpoint(&["10.0.0.9:3128"]) });
         let listener = listen(&rt, "10.0.0.9:3128");
-        let silent = checkout(&shard, &upstream, shard.wheel.after(Duration::from_secs(2))).await.err().unwrap();
+        let silent = checkout(&shard, &upstream, shard.now_ns(), shard.wheel.after(Duration::from_secs(2))).await.err().unwrap();
         assert_eq!(silent.kind, Kind::UpstreamTimeout);
         drop(listener.accept().await);
         for (answer, opens) in [("HTTP/1.1 200 OK\r\n\r\n", true), ("HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n", false)] {
@@ -144,7 +151,7 @@ fn a_drain_closes_what_idles() {
         let shard = shard(&rt);
         let upstream = upstream(endpoint(&["10.0.0.1:80"]));
         let listener = listen(&rt, "10.0.0.1:80");
-        let connection = checkout(&shard, &upstream, shard.wheel.after(Duration::from_secs(2))).await.unwrap();
+        let connection = checkout(&shard, &upstream, shard.now_ns(), shard.wheel.after(Duration::from_secs(2))).await.unwrap();
         let far = listener.accept().await;
         connection.checkin(&shard);
         assert!(far.is_idle_and_open());

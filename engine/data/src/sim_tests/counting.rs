@@ -84,7 +84,7 @@ fn a_client_that_leaves_is_charged_the_events_that_the_record_names() {
                 counts.0 += 1;
                 continue;
             }
-            let (bytes, events) = record.delivered.map_or((0, 0), |delivered| (delivered.bytes, delivered.events as usize));
+            let (bytes, events) = record.delivered.as_deref().map_or((0, 0), |delivered| (delivered.bytes, delivered.events as usize));
             assert_eq!(bytes, words[..events].iter().sum::<u64>(), "left at {at}");
             let told_input = wire == Wire::Messages;
             let output = tokens::by_length(bytes).max(u64::from(told_input && record.usage.input > 0));
@@ -106,7 +106,7 @@ fn a_stream_that_the_provider_cuts_is_charged_what_came() {
     let mut case = Case::new(Wire::Messages, Form::Stream, 40);
     case.behaviours = vec![Behaviour::Cut(1_500)];
     let (_, record) = case.play(1);
-    let delivered = record.delivered.unwrap();
+    let delivered = record.delivered.as_deref().unwrap();
     assert!(delivered.events > 3 && delivered.counter == "length", "{delivered:?}");
     assert_eq!(record.usage, Usage { input: 3, output: tokens::by_length(delivered.bytes), ..Usage::default() });
 }

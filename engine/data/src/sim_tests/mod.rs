@@ -8,6 +8,7 @@ mod client;
 mod counting;
 mod directed;
 mod upstream;
+mod waiting;
 mod wire;
 
 use std::cell::{Cell, RefCell};

@@ -90,6 +90,18 @@ const CASES: &[(&str, &str, &str, &str)] = &[
         "virtual_keys:\n  k: {key: rw-7Qm2Zx9Kd4Tf1Lb8Wn5Ry3Hc6Vp0}",
     ),
     (
+        "priority_without_rank",
+        "virtual_keys:\n  k: {key: rw-7Qm2Zx9Kd4Tf1Lb8Wn5Ry3Hc6Vp0, priority: high}",
+        "3:55 every request has priority high",
+        "virtual_keys:\n  k: {key: rw-7Qm2Zx9Kd4Tf1Lb8Wn5Ry3Hc6Vp0, priority: high}\n  l: {key: rw-8Qm2Zx9Kd4Tf1Lb8Wn5Ry3Hc6Vp0}",
+    ),
+    (
+        "priority_without_rank",
+        "routes: {r: {targets: [mine/a], priority: low}}\nvirtual_keys:\n  k: {key: rw-7Qm2Zx9Kd4Tf1Lb8Wn5Ry3Hc6Vp0, priority: high}\n  l: {key: rw-8Qm2Zx9Kd4Tf1Lb8Wn5Ry3Hc6Vp0, priority: low}",
+        "2:43 every virtual key has a priority of its own",
+        "routes: {r: {targets: [mine/a], priority: low}}",
+    ),
+    (
         "key_without_models",
         "virtual_keys:\n  k: {key: rw-7Qm2Zx9Kd4Tf1Lb8Wn5Ry3Hc6Vp0, models: [chat-large, \"other/*\"]}",
         "3:54 \"chat-large\" fits no route",
