@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import collections
 import gzip
+import itertools
 import json
 import sys
 from decimal import Decimal
@@ -126,6 +127,11 @@ def check_attempt(run: Run, who: str, record: dict, attempt: dict, line: dict | 
     return cost
 
 
+def run_of(calls, model: str) -> int:
+    """How many of the first calls in a row are of `model`."""
+    return sum(1 for _ in itertools.takewhile(lambda call: call["model"] == model, calls))
+
+
 def check(run: Run, records: list[dict], lines: list[dict], sent: dict) -> None:
     if len(records) != 1:
         run.fail(sent["id"], f"{len(records)} records")
@@ -144,7 +150,7 @@ def check(run: Run, records: list[dict], lines: list[dict], sent: dict) -> None:
     for index, attempt in enumerate(attempts):
         line = remaining.popleft() if remaining and remaining[0]["model"] == attempt["model"] else None
         # One attempt sends again where a connection that was kept alive closed without a byte: it may have been stale.
-        while line and line["status"] == 0 and len(remaining) >= len(attempts) - index and remaining[0]["model"] == attempt["model"]:
+        while line and line["status"] == 0 and run_of(remaining, line["model"]) > run_of(attempts[index + 1 :], line["model"]):
             run.counts["sent again"] += 1
             line = remaining.popleft()
         total += check_attempt(run, who, record, attempt, line)
@@ -159,14 +165,15 @@ def check(run: Run, records: list[dict], lines: list[dict], sent: dict) -> None:
     run.tokens_by_key[record["key"]] += sum(usage.get("input", 0) + usage.get("output", 0) for usage in usages)
 
 
-def by_id(path: Path, name: str, number) -> dict:
+def by_id(path: Path, name: str, number) -> dict[int, list[str]]:
+    """The lines of each exchange, as text: a million of them parsed at once would take gigabytes."""
     found = collections.defaultdict(list)
     with path.open() as file:
         for text in file:
             if text.startswith("{"):
                 line = json.loads(text)
                 if name in line:
-                    found[number(line)].append(line)
+                    found[number(line)].append(text)
     return found
 
 
@@ -184,8 +191,8 @@ def main() -> int:
         for text in file:
             sent = json.loads(text)
             sent_count += 1
-            lines = sorted(ledger.get(sent["id"], []), key=lambda line: line["index"])
-            check(run, records.get(sent["id"], []), lines, sent)
+            lines = sorted(map(json.loads, ledger.get(sent["id"], [])), key=lambda line: line["index"])
+            check(run, list(map(json.loads, records.get(sent["id"], []))), lines, sent)
     for extra in set(records) - set(range(sent_count)):
         run.fail(extra, "a record of nothing that was sent")
     # What the gateway says that it has settled, and that nothing is promised any more.

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::client::{Answer, get, post_with};
-use crate::process::{Redis, Ringway};
+use crate::process::{Mock, Redis, Ringway};
+use crate::quotas::rounds;
 
 const CHAT: &str = "/v1/chat/completions";
 const NODES: usize = 3;
@@ -41,14 +42,14 @@ fn wait_shared(ringway: &Ringway, shared: bool) {
 
 #[test]
 fn a_thousand_at_three_gateways_get_exactly_what_there_is() {
-    const ROUNDS: usize = 10;
     const CLIENTS: usize = 20;
     const EACH: usize = 50;
+    let rounds = rounds(10);
     let redis = Redis::start();
     let keys: String =
-        (0..ROUNDS).map(|index| format!("  k{index}: {{key: {}, limits: [{{requests: 10, per: 1mo}}]}}\n", key(index))).collect();
+        (0..rounds).map(|index| format!("  k{index}: {{key: {}, limits: [{{requests: 10, per: 1mo}}]}}\n", key(index))).collect();
     let nodes: Vec<Ringway> = (0..NODES).map(|_| Ringway::start(&config(&redis, "refuse", &keys))).collect();
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         let (admitted, refused, start) = (AtomicUsize::new(0), AtomicUsize::new(0), Barrier::new(CLIENTS));
         std::thread::scope(|scope| {
             for client in 0..CLIENTS {
@@ -150,4 +151,25 @@ fn a_killed_gateway_gives_slots_back_by_its_lease() {
     }
     let admitted = (0..20).filter(|_| send(&second, 0).status == 200).count();
     assert!((6..=8).contains(&admitted), "{admitted}");
+}
+
+#[test]
+fn who_waits_for_a_slot_gets_the_one_that_another_gateway_gives_back() {
+    let redis = Redis::start();
+    let mock = Mock::start(&["--delay", "400ms", "--gap", "0ms", "--tokens", "4"]);
+    let providers = format!(
+        "queue: {{wait: 10s}}\nproviders: {{a: {{like: openai, base_url: \"http://{}/v1\", keys: [k], limits: [{{concurrent: 1}}]}}}}\n",
+        mock.address
+    );
+    let file = config(&redis, "refuse", &format!("  k: {{key: {}}}\n{providers}", key(0)));
+    let nodes: Vec<Ringway> = (0..2).map(|_| Ringway::start(&file)).collect();
+    nodes.iter().for_each(|node| wait_shared(node, true));
+    let addresses: Vec<SocketAddr> = nodes.iter().map(|node| node.address).collect();
+    let body = json!({"model": "a/x", "messages": [{"role": "user", "content": "hello"}]});
+    let ask = &|address: SocketAddr| post_with(address, CHAT, &format!("authorization: Bearer {}\r\n", key(0)), &body).status;
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..6).map(|index| addresses[index % 2]).map(|address| scope.spawn(move || ask(address))).collect();
+        assert!(clients.into_iter().all(|client| client.join().expect("a client") == 200));
+    });
+    assert_eq!(mock.log().len(), 6);
 }

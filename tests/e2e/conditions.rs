@@ -78,3 +78,18 @@ fn what_was_passed_over_is_on_the_record_and_in_the_head_where_asked() {
     assert!(ringway.record().get("trail").is_none(), "nothing special happened");
     assert_eq!(get(ringway.address, "/livez").status, 200);
 }
+
+#[test]
+fn who_may_ask_for_explanations_is_the_files_choice() {
+    let keys = "virtual_keys:\n  a: {key: test-key-of-explain-a}\n  b: {key: test-key-of-explain-b, explain: true}\n  c: {key: test-key-of-explain-c, profile: p}\n";
+    for (default, expected) in [("", [true, true, false]), ("explain: false\n", [false, true, false])] {
+        let ringway = Ringway::start(&format!("{default}profiles: {{p: {{explain: false}}}}\n{keys}"));
+        let explains = |name: &str| {
+            let fields = format!("authorization: Bearer test-key-of-explain-{name}\r\nx-ringway-explain: 1\r\n");
+            let answer = post_with(ringway.address, "/v1/chat/completions", &fields, &json!({"model": "ringway/echo", "messages": []}));
+            (answer.status, answer.field("x-ringway-explain").is_some())
+        };
+        assert_eq!(["a", "b", "c"].map(explains), expected.map(|explains| (200, explains)), "{default}");
+        assert_eq!(explains("d"), (401, false), "whom nobody knows is told nothing");
+    }
+}

@@ -3,22 +3,31 @@
 //! `RINGWAY_BIN` and `LOADTEST_BIN` name the binaries (else those beside this test's own), `RINGWAY_TEST_DRIVER` the
 //! driver (else `auto`).
 
+mod bedrock;
+mod carried;
 mod cluster;
+mod cohere;
 mod conditions;
 mod disconnect;
 mod drain;
 mod driver;
 mod extras;
 mod first;
+mod gemini;
 mod keys;
 mod limits;
+mod ollama;
+mod own_providers;
+mod priority;
 mod quotas;
 mod reload;
 mod rescue;
 mod routing;
 mod spread;
 mod tenants;
+mod tokens;
 mod translate;
+mod typed;
 mod wall;
 
 use ringway_tests::{client, process};

@@ -96,15 +96,20 @@ fn who_comes_back_when_told_is_let_in() {
     assert_eq!(send(&ringway, CHAT, &ask("ringway/echo")).status, 200);
 }
 
+/// `RINGWAY_ROUNDS`, for who has time.
+pub(crate) fn rounds(usual: usize) -> usize {
+    std::env::var("RINGWAY_ROUNDS").map_or(usual, |count| count.parse().expect("RINGWAY_ROUNDS is a number"))
+}
+
 #[test]
 fn a_thousand_at_once_get_exactly_what_there_is() {
-    const ROUNDS: usize = 5;
     const CLIENTS: usize = 8;
     const EACH: usize = 125;
+    let rounds = rounds(5);
     let keys: String =
-        (0..ROUNDS).map(|n| format!("  k{n}: {{key: test-key-of-round-{n}, limits: [{{requests: 10, per: 1h}}]}}\n")).collect();
+        (0..rounds).map(|n| format!("  k{n}: {{key: test-key-of-round-{n}, limits: [{{requests: 10, per: 1h}}]}}\n")).collect();
     let ringway = Ringway::start(&format!("virtual_keys:\n{keys}"));
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         let bytes = request(CHAT, &format!("authorization: Bearer test-key-of-round-{round}\r\n"), &ask("ringway/echo").to_string());
         let together = Barrier::new(CLIENTS);
         let client = || {
@@ -338,4 +343,72 @@ fn standings_are_metrics() {
     ] {
         assert!(text.contains(line), "{line}: {text}");
     }
+}
+
+#[test]
+fn a_credentials_own_limit_hands_over_to_the_next_credential() {
+    let mock = Mock::quick();
+    let credentials = "[{name: one, value: sk-test-one, limits: [{requests: 2, per: 1h}]}, {name: two, value: sk-test-two, limits: [{requests: 3, per: 1h}]}]";
+    let ringway = Ringway::start(&format!(
+        "providers: {{a: {{like: openai, base_url: \"http://{}/v1\", keys: {credentials}}}}}\n\
+         virtual_keys: {{k: {{key: test-key-of-limits-1}}}}\n",
+        mock.address
+    ));
+    let statuses: Vec<u16> = (0..6).map(|_| send(&ringway, CHAT, &ask("a/x")).status).collect();
+    assert_eq!(statuses, [200, 200, 200, 200, 200, 429], "all that both allow, whichever is drawn");
+    let refused = send(&ringway, CHAT, &ask("a/x"));
+    let message = refused.json()["error"]["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("credential \"a\"") && refused.field("retry-after").is_some(), "{message}");
+    let log = mock.log();
+    let sent = |secret: &str| log.iter().filter(|asked| asked.to_string().contains(secret)).count();
+    if sent("sk-test") > 0 {
+        assert_eq!((sent("sk-test-one"), sent("sk-test-two")), (2, 3));
+    }
+    assert_eq!(log.len(), 5);
+}
+
+#[test]
+fn a_budget_that_comes_back_still_knows_what_was_spent() {
+    let mock = Mock::quick();
+    let budget = "budgets: [{tokens: 50000, per: 1d}]";
+    let ringway = gateway(&mock, budget, "");
+    assert_eq!(send(&ringway, CHAT, &ask("a/x")).status, 200);
+    let id = "key/k/budget-tokens/1d";
+    let spent = settled(&ringway, id)["settled"].as_f64().unwrap();
+    assert!(spent > 0.0);
+    let reload = |key: &str, has_budget: bool| {
+        std::fs::write(&ringway.config, config(&mock, key, "")).expect("written");
+        ringway.process.signal(libc::SIGHUP);
+        let until = Instant::now() + Duration::from_secs(5);
+        let asked = b"GET /api/v1/keys HTTP/1.1\r\nhost: t\r\nauthorization: Bearer test-admin-token-0001\r\n\r\n";
+        while exchange(ringway.admin, asked).text().contains(id) != has_budget {
+            assert!(Instant::now() < until, "the reload did not come");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    for _ in 0..2 {
+        reload("limits: [{concurrent: 9}]", false);
+        assert_eq!(send(&ringway, CHAT, &ask("ringway/echo")).status, 200, "nothing counts it");
+        reload(budget, true);
+        assert_eq!(settled(&ringway, id)["settled"].as_f64(), Some(spent));
+    }
+    // What a process before has spent is there as well, where the budget comes later than the start.
+    let data = std::env::temp_dir().join(format!("ringway-e2e-budget-{}", std::process::id()));
+    let start = |key: &str| Ringway::with(&config(&mock, key, ""), &["--data-dir", data.to_str().unwrap()]);
+    let first = start(budget);
+    assert_eq!(send(&first, CHAT, &ask("a/x")).status, 200);
+    let spent = settled(&first, id)["settled"].as_f64().unwrap();
+    drop(first);
+    let second = start("limits: [{concurrent: 9}]");
+    std::fs::write(&second.config, config(&mock, budget, "")).expect("written");
+    second.process.signal(libc::SIGHUP);
+    let until = Instant::now() + Duration::from_secs(5);
+    let state = b"GET /v1/key HTTP/1.1\r\nhost: t\r\nauthorization: Bearer test-key-of-limits-1\r\n\r\n";
+    while !exchange(second.address, state).text().contains("50000") {
+        assert!(Instant::now() < until, "the reload did not come");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(settled(&second, id)["settled"].as_f64(), Some(spent));
+    drop(second);
+    let _ = std::fs::remove_dir_all(&data);
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::client::post;
+use crate::client::{post, post_with};
 use crate::process::Ringway;
 
 fn status(ringway: &Ringway) -> u16 {
@@ -56,4 +56,24 @@ fn check_names_every_problem_with_line_and_column() {
     let output = std::process::Command::new(crate::process::ringway_binary()).arg("check").arg(&file).output().expect("it runs");
     let _ = std::fs::remove_file(&file);
     assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn another_shared_store_is_warned_of_and_waits_for_the_next_start() {
+    let ringway = Ringway::start("virtual_keys: {k: {key: test-key-of-reload-1, limits: [{requests: 5, per: 1h}]}}\n");
+    let state = "state: {redis: \"redis://127.0.0.1:1\", on_partition: refuse}\n";
+    let keys = "virtual_keys: {k: {key: test-key-of-reload-1, limits: [{requests: 4, per: 1h}]}}\n";
+    std::fs::write(&ringway.config, format!("{state}{keys}")).expect("written");
+    ringway.process.signal(libc::SIGHUP);
+    let until = Instant::now() + Duration::from_secs(5);
+    let mut told = Vec::new();
+    while told.is_empty() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(20));
+        told = ringway.process.errors_with("takes effect at the next start");
+    }
+    assert!(told.iter().any(|line| line.contains("state") && line.to_lowercase().contains("warn")), "{told:?}");
+    let body = json!({"model": "ringway/echo", "messages": [{"role": "user", "content": "hi"}]});
+    let fields = "authorization: Bearer test-key-of-reload-1\r\n";
+    let statuses: Vec<u16> = (0..5).map(|_| post_with(ringway.address, "/v1/chat/completions", fields, &body).status).collect();
+    assert_eq!(statuses, [200, 200, 200, 200, 429], "the limit of the new file holds, here alone");
 }

@@ -197,6 +197,8 @@ fn a_late_answer_is_hedged_and_both_attempts_are_on_the_record() {
             "{record}"
         );
         assert!(lost["usage"]["input"].as_u64().is_some_and(|tokens| tokens > 0), "{record}");
+        // The second round may find a connection of the first one.
+        assert!(stream || lost["connect_us"].is_u64(), "it made a connection of its own: {record}");
     }
     let answer = post(ringway.address, "/v1/chat/completions", &body("never", false));
     assert_eq!((answer.status, answer.field("x-ringway-model")), (200, Some("spare")), "beyond the share the timeout decides");

@@ -1,14 +1,16 @@
 //! Each dialect's decoders, and what they give through every dialect's encoders.
 
-use ringway_adapters::dialect::{Client, DIALECTS, Dialect, DialectId, Target};
+use ringway_adapters::dialect::{AsksIn, Client, DIALECTS, Dialect, DialectId, Target};
 use ringway_adapters::event::Event;
+use ringway_adapters::frame::Framing;
 use ringway_adapters::ir::Mode;
 
+use crate::frames::framed;
 use crate::run;
-use crate::samples::{ANSWERS, REQUESTS, STREAMS};
+use crate::samples::{ANSWERS, ANSWERS_WELL, FRAMES, REQUESTS, STREAMS, STREAMS_WELL};
 
 fn client(mode: Mode) -> Client<'static> {
-    Client { model: "m".into(), mode, stream_usage: true, now_unix: 1_760_000_000 }
+    Client { model: "m".into(), mode, stream_usage: true, now_unix: 1_760_000_000, framing: Framing::Sse }
 }
 
 fn request(dialect: &Dialect, input: &[u8]) {
@@ -19,7 +21,8 @@ fn request(dialect: &Dialect, input: &[u8]) {
         let target = Target { model: "m", max_tokens_default: 4096, inject_stream_usage: true };
         if (other.encode_request)(&chat, &target, &mut out, &mut losses).is_ok() {
             let value: serde_json::Value = serde_json::from_slice(&out).unwrap_or_else(|error| panic!("{}: {error}", other.name));
-            assert_eq!(value["model"], "m", "{}", other.name);
+            let named = (other.asks_in != AsksIn::Path).then_some("m");
+            assert_eq!(value.get("model").and_then(|model| model.as_str()), named, "{}", other.name);
         }
     }
 }
@@ -35,7 +38,7 @@ fn answer(dialect: &Dialect, input: &[u8]) {
         let mut out = Vec::new();
         (other.encode_error)(&fault, &mut out);
         assert!(serde_json::from_slice::<serde_json::Value>(&out).is_ok(), "{}: {}", other.name, out.escape_ascii());
-        (other.encode_error_event)(&fault, &mut out);
+        (other.encode_error_event)(&fault, other.framing, &mut out);
     }
 }
 
@@ -91,12 +94,33 @@ fn tap(dialect: &Dialect, input: &[u8], cut: usize) {
 }
 
 fn smoke(id: DialectId) {
+    smoke_from(id, id);
+}
+
+/// Grown from the recordings of another dialect.
+fn smoke_from(id: DialectId, recorded: DialectId) {
     let dialect = id.row();
-    let samples: Vec<&str> = [REQUESTS, ANSWERS, STREAMS].concat();
+    let mut samples = crate::recorded::samples(recorded);
+    assert!(!samples.is_empty(), "{} has no recordings", recorded.row().name);
+    // A third is of the other dialects: a decoder sees its neighbours' bytes, too.
+    let mixed = [REQUESTS, ANSWERS, STREAMS].concat();
+    let mixed_count = samples.len() / 2;
+    samples.extend(mixed.iter().cycle().take(mixed_count.max(mixed.len())).map(|sample| sample.as_bytes().to_vec()));
+    if dialect.framing == Framing::EventStream {
+        samples.extend(FRAMES.iter().map(|sample| sample.as_bytes().to_vec()));
+    }
     run(&samples, |input, cut| {
         request(dialect, input);
         answer(dialect, input);
-        stream(dialect, input, cut);
+        match dialect.framing {
+            Framing::EventStream => {
+                let frames = framed(input);
+                stream(dialect, &frames, cut % (frames.len() + 1));
+                // Recorded frames with their wounds, and bytes that are none: refused, not read.
+                stream(dialect, input, cut);
+            }
+            _ => stream(dialect, input, cut),
+        }
     });
 }
 
@@ -116,8 +140,44 @@ fn anthropic_smoke() {
 }
 
 #[test]
+fn bedrock_converse_smoke() {
+    smoke(DialectId::BedrockConverse);
+}
+
+#[test]
+fn bedrock_invoke_smoke() {
+    smoke(DialectId::BedrockInvoke);
+}
+
+#[test]
+fn cohere_smoke() {
+    smoke(DialectId::Cohere);
+}
+
+#[test]
+fn cohere_v1_smoke() {
+    // One decoder reads both forms, and they are recorded as one.
+    smoke_from(DialectId::CohereV1, DialectId::Cohere);
+}
+
+#[test]
+fn ollama_smoke() {
+    smoke(DialectId::Ollama);
+}
+
+#[test]
+fn openai_completions_smoke() {
+    smoke(DialectId::OpenaiCompletions);
+}
+
+#[test]
+fn gemini_smoke() {
+    smoke(DialectId::Gemini);
+}
+
+#[test]
 fn every_dialect_has_its_smoke() {
-    assert_eq!(DIALECTS.len(), 3, "add a test above for the new dialect, and samples of it");
+    assert_eq!(DIALECTS.len(), 10, "add a test above for the new dialect, and samples of it");
 }
 
 #[test]
@@ -126,10 +186,13 @@ fn samples_are_taken_before_they_are_wounded() {
     for sample in REQUESTS {
         assert!(taken(&|dialect| (dialect.decode_request)(&mut sample.as_bytes().to_vec()).is_ok()), "{sample}");
     }
-    for sample in &ANSWERS[..3] {
+    for sample in &ANSWERS[..ANSWERS_WELL] {
         assert!(taken(&|dialect| (dialect.decode_answer)(&mut sample.as_bytes().to_vec(), &mut Vec::new()).is_ok()), "{sample}");
     }
-    for sample in &STREAMS[..3] {
+    for sample in FRAMES {
+        assert!(taken(&|dialect| decode(dialect, &[&framed(sample.as_bytes())]).1), "{sample}");
+    }
+    for sample in &STREAMS[..STREAMS_WELL] {
         assert!(taken(&|dialect| decode(dialect, &[sample.as_bytes()]).1), "{sample}");
     }
 }

@@ -68,18 +68,18 @@ impl Random {
     }
 
     /// One of the samples with up to five wounds; every eighth is a heap of words.
-    pub fn mutated(&mut self, samples: &[&str]) -> Vec<u8> {
+    pub fn mutated(&mut self, samples: &[impl AsRef<[u8]>]) -> Vec<u8> {
         if self.below(8) == 0 {
             return (0..self.below(24)).flat_map(|_| WORDS[self.below(WORDS.len())].iter().copied()).collect();
         }
-        let mut bytes = samples[self.below(samples.len())].as_bytes().to_vec();
+        let mut bytes = samples[self.below(samples.len())].as_ref().to_vec();
         for _ in 0..self.below(6) {
             self.wound(&mut bytes, samples);
         }
         bytes
     }
 
-    fn wound(&mut self, bytes: &mut Vec<u8>, samples: &[&str]) {
+    fn wound(&mut self, bytes: &mut Vec<u8>, samples: &[impl AsRef<[u8]>]) {
         let at = self.below(bytes.len() + 1);
         let end = (at + self.below(40)).min(bytes.len());
         match self.below(8) {
@@ -92,7 +92,7 @@ impl Random {
             }
             4 => bytes.truncate(at),
             5 => {
-                let other = samples[self.below(samples.len())].as_bytes();
+                let other = samples[self.below(samples.len())].as_ref();
                 let start = self.below(other.len());
                 let stop = (start + self.below(80)).min(other.len());
                 bytes.splice(at..end, other[start..stop].iter().copied());

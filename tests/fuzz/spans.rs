@@ -1,6 +1,7 @@
 //! Decoders that look and do not decode: the SSE splitter, the JSON peek and its edits, doors.
 
 use ringway_adapters::door;
+use ringway_adapters::frame::ndjson::NdjsonSplitter;
 use ringway_adapters::frame::sse::SseSplitter;
 use ringway_adapters::json::patch::{self, Edit};
 use ringway_adapters::json::peek;
@@ -32,6 +33,27 @@ fn sse_smoke() {
         let whole = split(&[input]);
         assert_eq!(split(&[&input[..cut], &input[cut..]]), whole, "cut in two");
         assert_eq!(split(&input.chunks(1).collect::<Vec<_>>()), whole, "byte by byte");
+    });
+}
+
+/// Lines, and whether the stream was taken.
+fn split_lines(pieces: &[&[u8]]) -> (Vec<Vec<u8>>, bool) {
+    let (mut splitter, mut lines) = (NdjsonSplitter::default(), Vec::new());
+    let mut keep = |line: &[u8]| {
+        lines.push(line.to_vec());
+        Ok(())
+    };
+    let fed = pieces.iter().all(|piece| splitter.feed(piece, &mut keep).is_ok());
+    let finished = fed && splitter.finish(&mut keep).is_ok();
+    (lines, finished)
+}
+
+#[test]
+fn ndjson_smoke() {
+    run(STREAMS, |input, cut| {
+        let whole = split_lines(&[input]);
+        assert_eq!(split_lines(&[&input[..cut], &input[cut..]]), whole, "cut in two");
+        assert_eq!(split_lines(&input.chunks(1).collect::<Vec<_>>()), whole, "byte by byte");
     });
 }
 

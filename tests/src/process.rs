@@ -30,6 +30,10 @@ impl Process {
         self.errors.try_iter().filter(|line| line.contains(part)).collect()
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn signal(&self, signal: i32) {
         // SAFETY: a signal to our own child, which is not reaped before `drop`.
         unsafe { libc::kill(self.child.id() as i32, signal) };

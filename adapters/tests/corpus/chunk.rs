@@ -2,10 +2,7 @@
 
 use std::ops::Range;
 
-const SEEDED_CUTS: usize = 200;
-/// Streams longer than this get `SEEDED_CUTS_OF_LONG`, bytes.
-const LONG_BYTES: usize = 128 * 1024;
-const SEEDED_CUTS_OF_LONG: usize = 20;
+const SEEDED_CUTS: u64 = 200;
 const CUTS_MAX: u64 = 8;
 
 /// A name and its chunks, in order and without gaps.
@@ -21,8 +18,7 @@ pub fn cuttings(len: usize, chunk_sizes: &[usize]) -> Vec<Cutting> {
         });
         all.push(("recorded chunks".to_owned(), ranges(ends.collect(), len)));
     }
-    let seeds = if len > LONG_BYTES { SEEDED_CUTS_OF_LONG } else { SEEDED_CUTS };
-    for seed in 0..seeds as u64 {
+    for seed in 0..SEEDED_CUTS {
         let mut state = seed;
         let count = 1 + random(&mut state) % CUTS_MAX;
         let cuts = (0..count).map(|_| (random(&mut state) % (len as u64 + 1)) as usize).collect();

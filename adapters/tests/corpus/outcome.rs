@@ -11,6 +11,8 @@ use serde_json::Value;
 pub struct Choice {
     /// Text and refusals, in order: Anthropic writes a refusal as text.
     pub text: String,
+    /// Words of the reasoning: its paragraphs are other blocks in some dialects.
+    pub reasoning: String,
     /// Name and arguments.
     pub calls: Vec<(String, Value)>,
     pub finish: Option<&'static str>,
@@ -32,7 +34,7 @@ impl Outcome {
         for event in events {
             match event {
                 Event::Open { choice, block, kind } => drop(blocks.insert((*choice, *block), (kind.clone(), String::new()))),
-                Event::Delta { choice, block, delta: Delta::Text(text) | Delta::Arguments(text) } => {
+                Event::Delta { choice, block, delta: Delta::Text(text) | Delta::Thinking(text) | Delta::Arguments(text) } => {
                     if let Some(block) = blocks.get_mut(&(*choice, *block)) {
                         block.1.push_str(text);
                     }
@@ -49,6 +51,7 @@ impl Outcome {
             let choice = outcome.choices.entry(number).or_default();
             match kind {
                 Block::Text | Block::Refusal => choice.text.push_str(&text),
+                Block::Thinking => choice.reasoning.extend(text.split_whitespace()),
                 Block::ToolCall { name, .. } => choice.calls.push((name, arguments(text))),
                 _ => {}
             }
@@ -58,23 +61,6 @@ impl Outcome {
             choice.finish = Some(finish_class(&reason, !choice.calls.is_empty(), refused.contains(&number)));
         }
         outcome
-    }
-
-    /// What another dialect can hold of it: the first choice where it has but one, and no count that OpenAI does not report.
-    pub fn first_choice(mut self) -> Outcome {
-        self.choices.retain(|number, _| *number == 0);
-        self
-    }
-
-    pub fn without_private_counts(mut self) -> Outcome {
-        if let Some(usage) = &mut self.usage {
-            // Only one dialect each has a word for them; Responses counts searches by their items, which no other dialect has.
-            (usage.cached_write, usage.cached_write_1h, usage.audio_input, usage.audio_output) = (0, 0, 0, 0);
-            (usage.image_input, usage.image_output, usage.images, usage.searches) = (0, 0, 0, 0);
-            // One provider reports more cached tokens than the prompt has; such a count is cut to the prompt.
-            usage.cached_read = usage.cached_read.min(usage.input);
-        }
-        self
     }
 }
 
@@ -94,13 +80,13 @@ pub fn arguments(text: String) -> Value {
 /// Stop reasons that other dialects tell apart by the answer's content.
 fn finish_class(finish: &Finish, has_calls: bool, is_refused: bool) -> &'static str {
     match finish {
-        Finish::Stop if has_calls => "tool calls",
+        // A provider's own word, or none: other dialects have to say that it stopped.
+        Finish::Stop | Finish::Other(_) if has_calls => "tool calls",
         Finish::Stop if is_refused => "refusal",
-        Finish::Stop | Finish::StopSequence(_) | Finish::Pause => "stop",
+        Finish::Stop | Finish::StopSequence(_) | Finish::Pause | Finish::Other(_) => "stop",
         Finish::Length | Finish::ContextWindow => "length",
         Finish::ToolCalls => "tool calls",
         Finish::ContentFilter | Finish::Refusal => "refusal",
-        Finish::Other(_) => "other",
     }
 }
 
@@ -137,5 +123,73 @@ fn same(left: &Event, right: &Event) -> bool {
         (Fault(left), Fault(right)) => left.kind == right.kind && left.message == right.message,
         (Ping, Ping) | (End, End) => true,
         _ => false,
+    }
+}
+
+/// The events as what they mean: how a text is cut into deltas, in which order blocks beside each other go on, and what usage was
+/// told before the last means nothing, and no more do keep-alives, and null and empty private members.
+pub fn folded(events: &[Event]) -> Vec<Event> {
+    let mut blocks: BTreeMap<(u32, u32), Vec<Event>> = BTreeMap::new();
+    let (mut start, mut finishes, mut usage, mut end) = (Vec::new(), BTreeMap::new(), None, Vec::new());
+    for event in events.iter().cloned().map(plain) {
+        match &event {
+            Event::Ping => {}
+            Event::Start { .. } => start.push(event),
+            Event::Open { choice, block, .. } | Event::Close { choice, block, .. } => {
+                blocks.entry((*choice, *block)).or_default().push(event);
+            }
+            Event::Delta { choice, block, delta } => {
+                let block = blocks.entry((*choice, *block)).or_default();
+                let is_joined = if let Some(Event::Delta { delta: last, .. }) = block.last_mut() { join(last, delta) } else { false };
+                if !is_joined {
+                    block.push(event);
+                }
+            }
+            Event::Finish { choice, .. } => drop(finishes.insert(*choice, event)),
+            Event::Usage { .. } => usage = Some(event),
+            Event::Fault(_) | Event::End => end.push(event),
+        }
+    }
+    start.into_iter().chain(blocks.into_values().flatten()).chain(finishes.into_values()).chain(usage).chain(end).collect()
+}
+
+fn join(last: &mut Delta, delta: &Delta) -> bool {
+    let (last, more) = match (last, delta) {
+        (Delta::Text(last), Delta::Text(more)) => (last, more),
+        (Delta::Thinking(last), Delta::Thinking(more)) => (last, more),
+        (Delta::Arguments(last), Delta::Arguments(more)) => (last, more),
+        (Delta::Signature(last), Delta::Signature(more)) => (last, more),
+        _ => return false,
+    };
+    last.push_str(more);
+    true
+}
+
+fn plain(mut event: Event) -> Event {
+    let extra = match &mut event {
+        Event::Start { extra, .. } | Event::Close { extra, .. } | Event::Finish { extra, .. } | Event::Usage { extra, .. } => extra,
+        Event::Open { kind: Block::ToolCall { extra, .. } | Block::Private { extra }, .. } => extra,
+        Event::Delta { delta: Delta::Citation(extra) | Delta::Logprobs(extra) | Delta::Private(extra), .. } => extra,
+        _ => return event,
+    };
+    let mut fields = Value::Object(std::mem::take(&mut extra.fields));
+    plain_value(&mut fields);
+    extra.fields = fields.as_object().cloned().unwrap_or_default();
+    if extra.fields.is_empty() {
+        extra.dialect = None;
+    }
+    event
+}
+
+/// Without nulls and empty lists; fractions to their 12th digit, for some parsers lose the last one.
+fn plain_value(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            object.retain(|_, value| !value.is_null() && *value != serde_json::json!([]));
+            object.values_mut().for_each(plain_value);
+        }
+        Value::Array(list) => list.iter_mut().for_each(plain_value),
+        Value::Number(number) if number.is_f64() => *value = Value::String(format!("{:.12e}", number.as_f64().unwrap_or_default())),
+        _ => {}
     }
 }

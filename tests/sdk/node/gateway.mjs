@@ -6,6 +6,7 @@ export const NARROW_KEY = process.env.RINGWAY_NARROW_KEY;
 
 export const OPENAI = "openai/mock";
 export const CLAUDE = "anthropic/mock";
+export const GEMINI = "gemini/mock";
 export const ECHO = "ringway/echo";
 
 // `loadtest mock --tokens 8`: eight words, each one token; ten tokens in.

@@ -2,6 +2,8 @@
 
 import "./openai.mjs";
 import "./anthropic.mjs";
+import "./genai.mjs";
+import "./ai.mjs";
 import { runAll } from "./gateway.mjs";
 
 const { passed, failed } = await runAll();

@@ -8,6 +8,7 @@ NARROW_KEY = os.environ["RINGWAY_NARROW_KEY"]
 
 OPENAI = "openai/mock"
 CLAUDE = "anthropic/mock"
+GEMINI = "gemini/mock"
 ECHO = "ringway/echo"
 
 # `loadtest mock --tokens 8`: eight words, each one token; ten tokens in.
