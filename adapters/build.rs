@@ -1,13 +1,18 @@
-//! Lists `providers/*.toml`, so that adding a provider adds one file and nothing else.
+//! Lists `providers/*.toml`, so that adding a provider adds one file and nothing else; lays the tokenizer's vocabulary out.
 
 use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, fs};
 
+#[path = "build/vocabulary.rs"]
+mod vocabulary;
+
 fn main() {
     let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
     let folder = Path::new(&root).join("providers");
-    println!("cargo::rerun-if-changed=providers");
+    for read in ["providers", "build", "src/tokens/layout.rs"] {
+        println!("cargo::rerun-if-changed={read}");
+    }
     let mut files: Vec<_> = fs::read_dir(&folder)
         .expect("adapters/providers exists")
         .map(|entry| entry.expect("adapters/providers can be read").path())
@@ -25,4 +30,5 @@ fn main() {
     rows.push(']');
     let out = env::var("OUT_DIR").expect("cargo sets it");
     fs::write(Path::new(&out).join("providers.rs"), rows).expect("cargo's output folder can be written");
+    vocabulary::lay_out(Path::new(&out));
 }

@@ -1,11 +1,13 @@
 //! Doors: the paths that clients speak to, and which dialect and operation each one is.
 //!
-//! Estimate: a chat path is found with about ten short comparisons; nothing is allocated.
+//! Estimate: a path without an id is found by its hash (`known`), any other by trying the rows; nothing is allocated.
+
+mod known;
 
 use std::borrow::Cow;
 
 use crate::dialect::DialectId;
-use crate::dialect::doors::{Header, Opens, PREFIXES, Row, UNKNOWN};
+use crate::dialect::doors::{Opens, PREFIXES, Row, UNKNOWN};
 use crate::fault::{Fault, Kind};
 use crate::ir::Mode;
 use crate::operation::Operation;
@@ -34,6 +36,8 @@ pub struct Door<'a> {
     pub tail: &'a str,
     /// `id` is a deployment, whatever the operation.
     pub is_deployment: bool,
+    /// What the path of a passthrough is known to ask.
+    pub passes: Option<Operation>,
 }
 
 impl<'a> Door<'a> {
@@ -58,26 +62,44 @@ impl<'a> Door<'a> {
     pub fn binds_to_key(&self) -> bool {
         self.operation == Operation::Passthrough && self.id.is_some() && self.dialect.row().stored_id().is_some()
     }
+
+    /// What is asked, also where the path of a passthrough asks it.
+    pub fn asks(&self) -> Operation {
+        self.passes.unwrap_or(self.operation)
+    }
+
+    /// The members of its body that name what an earlier request stored.
+    pub fn references(&self) -> &'static [&'static str] {
+        self.dialect.row().references(self.asks())
+    }
+
+    /// Its answers are kept by the provider, or its path names one that is.
+    fn is_of_stored(&self) -> bool {
+        self.binds_to_key() || (self.operation == Operation::Chat && self.dialect.row().stored_id().is_some())
+    }
 }
 
-/// Finds the door of `path` (no query). `anthropic_version` says that the request carries `anthropic-version`, which makes
-/// `/v1/models` and `/v1/files` Anthropic's. `None` is a 404 in OpenAI's shape.
-pub fn find(path: &str, anthropic_version: bool) -> Option<Door<'_>> {
+/// Finds the door of `path` (no query). `has` says whether the request carries a header field, which decides whose paths are that several
+/// providers have, as `/v1/models` and `/v1/files`. `None` is a 404 in OpenAI's shape.
+pub fn find<'a>(path: &'a str, has: &dyn Fn(&str) -> bool) -> Option<Door<'a>> {
+    known::find(path).or_else(|| by_rows(path, has))
+}
+
+fn by_rows<'a>(path: &'a str, has: &dyn Fn(&str) -> bool) -> Option<Door<'a>> {
     // A base URL with a trailing slash makes two of them.
     let path = if path.starts_with("//") { &path[1..] } else { path };
     if path::climbs(path) {
         return None;
     }
     PREFIXES.iter().find_map(|prefix| {
-        if prefix.header == Header::AnthropicVersion && !anthropic_version {
-            return None;
-        }
         let rest = after(path, prefix.path.as_bytes()).filter(|rest| rest.starts_with('/'))?;
-        match prefix.opens {
+        let door = match prefix.opens {
             Opens::Rows(table) => rows(table, rest),
             Opens::Deployment(table) => deployment(table, rest),
             Opens::Provider(tables) => passthrough(tables, rest),
-        }
+        };
+        // The head is looked through for few paths alone.
+        door.filter(|_| prefix.header.is_none_or(has))
     })
 }
 
@@ -107,7 +129,7 @@ pub fn decode(id: &str) -> Result<Cow<'_, str>, Fault> {
 fn rows<'a>(rows: &[Row], path: &'a str) -> Option<Door<'a>> {
     rows.iter().find_map(|&(pattern, operation, dialect, mode)| {
         let (id, tail) = matches(pattern, path)?;
-        Some(Door { operation, dialect, provider: None, id, mode, upstream_path: path, tail, is_deployment: false })
+        Some(Door { operation, dialect, provider: None, id, mode, upstream_path: path, tail, is_deployment: false, passes: None })
     })
 }
 
@@ -159,9 +181,9 @@ fn passthrough<'a>(tables: &[&[Row]], path: &'a str) -> Option<Door<'a>> {
         return None;
     }
     let known = tables.iter().find_map(|table| rows(table, rest).or_else(|| rows(table, rest.strip_prefix("/v1")?)));
-    let known = bound(tables, rest).or(known);
+    let known = stored(tables, rest).or(known);
     // A spelling that only the provider understands would get around the key that a stored answer is of.
-    if known.as_ref().is_none_or(|door| !door.binds_to_key()) && path::plain(rest).is_some_and(|plain| bound(tables, &plain).is_some()) {
+    if known.as_ref().is_none_or(|door| !door.is_of_stored()) && path::plain(rest).is_some_and(|plain| stored(tables, &plain).is_some()) {
         return None;
     }
     Some(Door {
@@ -173,19 +195,26 @@ fn passthrough<'a>(tables: &[&[Row]], path: &'a str) -> Option<Door<'a>> {
         upstream_path: if rest.is_empty() { "/" } else { rest },
         tail: "",
         is_deployment: false,
+        passes: known.as_ref().map(|door| door.operation),
     })
 }
 
-/// What is of one key alone in `path`, wherever its operation's path begins: a base URL may end before or behind the version.
-fn bound<'a>(tables: &[&[Row]], path: &'a str) -> Option<Door<'a>> {
+/// What is of one key alone in `path`, or makes such a thing, wherever its operation's path begins: a base URL may end before or behind
+/// the version.
+fn stored<'a>(tables: &[&[Row]], path: &'a str) -> Option<Door<'a>> {
     let mut begins = path.match_indices('/').map(|(at, _)| &path[at..]);
-    begins.find_map(|path| tables.iter().find_map(|table| rows(table, path)).filter(Door::binds_to_key))
+    begins.find_map(|path| tables.iter().find_map(|table| rows(table, path)).filter(Door::is_of_stored))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use DialectId::{Anthropic, Cohere, CohereV1, Ollama, OpenaiChat, OpenaiCompletions, OpenaiResponses};
+    use DialectId::{Anthropic, Cohere, CohereV1, Gemini, Ollama, OpenaiChat, OpenaiCompletions, OpenaiResponses};
+
+    /// Of a request that carries `anthropic-version`, or nothing that matters.
+    fn find(path: &str, anthropic_version: bool) -> Option<Door<'_>> {
+        super::find(path, &|name| anthropic_version && name == "anthropic-version")
+    }
 
     #[test]
     fn every_path_of_the_contract_has_its_door() {
@@ -257,6 +286,37 @@ mod tests {
             assert_eq!(find(path, false).unwrap().dialect, OpenaiChat, "{path}");
         }
         assert_eq!(find("/v1/chat/completions", true).unwrap().dialect, OpenaiChat);
+    }
+
+    #[test]
+    fn the_key_field_of_geminis_sdk_makes_models_geminis() {
+        let find = |path| super::find(path, &|name| name == "x-goog-api-key").map(|door| door.dialect);
+        for path in ["/v1/models", "/v1/models/gemini/m", "/v1beta/models"] {
+            assert_eq!(find(path), Some(Gemini), "{path}");
+        }
+        assert_eq!(find("/v1/chat/completions"), Some(OpenaiChat));
+        assert_eq!(find("/v1/files"), Some(OpenaiChat));
+    }
+
+    #[test]
+    fn a_passthrough_knows_what_its_path_asks() {
+        for (path, dialect, passes) in [
+            ("/v1/messages", Anthropic, Some(Operation::Chat)),
+            ("/chat/completions", OpenaiChat, Some(Operation::Chat)),
+            ("/v1/files/file-1", OpenaiChat, Some(Operation::Files)),
+            ("/openai/v1/responses", OpenaiResponses, Some(Operation::Chat)),
+            ("/responses/resp_1", OpenaiResponses, Some(Operation::Passthrough)),
+            ("/any/thing", OpenaiChat, None),
+        ] {
+            let path = format!("/passthrough/x{path}");
+            let door = find(&path, false).unwrap();
+            assert_eq!((door.operation, door.dialect, door.passes), (Operation::Passthrough, dialect, passes), "{path}");
+        }
+        assert_eq!(find("/v1/files", false).unwrap().passes, None);
+        // What makes an answer that is stored has one spelling, too.
+        for path in ["/v1/%72esponses", "/v1/Responses", "/v1%2Fresponses"] {
+            assert_eq!(find(&format!("/passthrough/x{path}"), false), None, "{path}");
+        }
     }
 
     #[test]
@@ -356,13 +416,13 @@ mod tests {
         let google = "/v1/projects/p/locations/l/publishers/google/models/gemini-x";
         let claude = "/v1beta1/projects/p/locations/l/publishers/anthropic/models/claude-x@1";
         for (path, operation, dialect, id, mode) in [
-            ("/v1beta/models/m:generateContent".to_owned(), Operation::Chat, DialectId::Gemini, "m", Whole),
-            ("/v1/models/openai/gpt-x:streamGenerateContent".to_owned(), Operation::Chat, DialectId::Gemini, "openai/gpt-x", Stream),
-            ("/gemini/v1beta/models/m:countTokens".to_owned(), Operation::CountTokens, DialectId::Gemini, "m", Whole),
-            ("/genai/models/m:embedContent".to_owned(), Operation::Embed, DialectId::Gemini, "m", Whole),
-            ("/v1beta/models/m:batchEmbedContents".to_owned(), Operation::Embed, DialectId::Gemini, "m", Whole),
-            ("/v1beta/models/gemini/m".to_owned(), Operation::Models, DialectId::Gemini, "gemini/m", Whole),
-            (format!("{google}:streamGenerateContent"), Operation::Chat, DialectId::Gemini, "gemini-x", Stream),
+            ("/v1beta/models/m:generateContent".to_owned(), Operation::Chat, Gemini, "m", Whole),
+            ("/v1/models/openai/gpt-x:streamGenerateContent".to_owned(), Operation::Chat, Gemini, "openai/gpt-x", Stream),
+            ("/gemini/v1beta/models/m:countTokens".to_owned(), Operation::CountTokens, Gemini, "m", Whole),
+            ("/genai/models/m:embedContent".to_owned(), Operation::Embed, Gemini, "m", Whole),
+            ("/v1beta/models/m:batchEmbedContents".to_owned(), Operation::Embed, Gemini, "m", Whole),
+            ("/v1beta/models/gemini/m".to_owned(), Operation::Models, Gemini, "gemini/m", Whole),
+            (format!("{google}:streamGenerateContent"), Operation::Chat, Gemini, "gemini-x", Stream),
             (format!("{claude}:rawPredict"), Operation::Chat, Anthropic, "claude-x@1", Whole),
             (format!("{claude}:streamRawPredict"), Operation::Chat, Anthropic, "claude-x@1", Stream),
         ] {

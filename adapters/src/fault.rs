@@ -63,6 +63,8 @@ pub enum Kind {
 
     Overloaded,
     Draining,
+    /// The exchange must be in the audit log, and that cannot be written.
+    AuditUnavailable,
     Internal,
 }
 
@@ -120,6 +122,7 @@ const KINDS: &[(Kind, Blame, u16, &str)] = &[
     (Kind::UpstreamInBand, Blame::Upstream, 502, "upstream_error"),
     (Kind::Overloaded, Blame::Gateway, 503, "overloaded"),
     (Kind::Draining, Blame::Gateway, 503, "overloaded"),
+    (Kind::AuditUnavailable, Blame::Gateway, 503, "audit_unavailable"),
     (Kind::Internal, Blame::Gateway, 500, "internal_error"),
 ];
 

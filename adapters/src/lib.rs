@@ -14,7 +14,7 @@ pub mod models;
 pub mod multipart;
 pub mod needs;
 pub mod operation;
-mod path;
+pub mod path;
 pub mod provider;
 mod provider_file;
 pub mod quirk;

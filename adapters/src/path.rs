@@ -6,7 +6,7 @@
 const ROUNDS_MAX: usize = 3;
 
 /// A segment is `.` or `..` (RFC 3986 §5.2.4), also behind escapes: read so, the path leads elsewhere than it says.
-pub(crate) fn climbs(path: &str) -> bool {
+pub fn climbs(path: &str) -> bool {
     let bytes = path.as_bytes();
     if !bytes.iter().any(|byte| matches!(byte, b'%' | b'\\')) && !bytes.windows(2).any(|pair| pair == b"/.") {
         return false;
@@ -29,6 +29,15 @@ pub(crate) fn plain(path: &str) -> Option<String> {
         plain.push_str(segment.split(';').next().unwrap_or_default());
     }
     Some(plain)
+}
+
+/// Calls `each` with every segment of `path`, as it stands and, where it has escapes, as the most lenient server reads it.
+pub fn each_segment(path: &str, each: &mut dyn FnMut(&str)) {
+    path.split('/').filter(|segment| !segment.is_empty()).for_each(&mut *each);
+    if path.bytes().any(|byte| matches!(byte, b'%' | b'\\' | b';')) {
+        let text = String::from_utf8_lossy(&unescaped(path)).into_owned();
+        text.split(['/', '\\', ';']).filter(|segment| !segment.is_empty()).for_each(each);
+    }
 }
 
 /// Without its escapes, nor those that they hide. A broken one stays as it is.
@@ -70,6 +79,19 @@ mod tests {
         for path in ["/a", "/a/.b", "/a/...", "/v1/models/a%2Fb.c", "/a/b..", "/%zz/%", ""] {
             assert!(!climbs(path), "{path}");
         }
+    }
+
+    #[test]
+    fn segments_are_told_behind_their_escapes_too() {
+        let segments = |path: &str| {
+            let mut all = Vec::new();
+            each_segment(path, &mut |segment| all.push(segment.to_owned()));
+            all
+        };
+        assert_eq!(segments("/v1//files/file-Ab"), ["v1", "files", "file-Ab"]);
+        assert!(segments("/v1%2Ffiles/%66ile-Ab;x=1").contains(&"file-Ab".to_owned()));
+        assert!(segments("/a%255cfile-1").contains(&"file-1".to_owned()));
+        assert!(segments("/").is_empty());
     }
 
     #[test]

@@ -14,6 +14,7 @@
 //! rate_limits = [{remaining = "x-left", reset = "x-reset"}]   # answer fields: what is left of a limit, when it is full again
 //! models = ["example-*"]                       # may be asked for without the provider's name; `*` for any rest
 //! catalog = ["example"]                        # what the catalog of prices calls it, first one that has a model wins
+//! telemetry = "example.ai"                     # gen_ai.provider.name, where OpenTelemetry knows it by another name
 //! variables = [{name = "region", env = "EXAMPLE_REGION", default = "eu"}]   # {region} in base_url and paths; env, default may be absent
 //! operations = [                               # what it really has; `path` stands below base_url, {model} is the model's name
 //!     {operation = "chat", dialect = "openai-chat", path = "/chat/completions"},
@@ -66,6 +67,8 @@ pub struct Provider {
     pub models: Vec<String>,
     /// Its names in the catalog of models and prices; the first one that has a model wins.
     pub catalog: Vec<String>,
+    /// Its well-known name in OpenTelemetry's GenAI conventions, where that is not its own name.
+    pub telemetry: Option<String>,
     /// Page that the facts were read from, and when.
     pub source: String,
     pub date: String,
@@ -123,8 +126,11 @@ impl Provider {
     }
 }
 
-/// One segment of a path (RFC 3986 §3.3): all but the unreserved characters as `%XX`.
+/// One segment of a path (RFC 3986 §3.3): all but the unreserved characters as `%XX`. Of `.` and `..`, which lead elsewhere, the dots, too.
 fn encode_segment(text: &str) -> String {
+    if matches!(text, "." | "..") {
+        return "%2E".repeat(text.len());
+    }
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
@@ -309,6 +315,7 @@ pub struct Spec {
     pub rate_limits: Option<Vec<RateLimitFields>>,
     pub models: Option<Vec<String>>,
     pub catalog: Option<Vec<String>>,
+    pub telemetry: Option<String>,
     pub source: Option<String>,
     pub date: Option<String>,
 }
@@ -336,6 +343,7 @@ impl Spec {
             // What one company serves says nothing of a server that is only compatible with it.
             models: self.models.unwrap_or_default(),
             catalog: self.catalog.unwrap_or_default(),
+            telemetry: self.telemetry.or_else(|| base.and_then(|base| base.telemetry.clone())),
             source: or(self.source, base.map(|base| &base.source)),
             date: or(self.date, base.map(|base| &base.date)),
         };
@@ -360,6 +368,7 @@ impl Spec {
         put(self.rate_limits, &mut provider.rate_limits);
         put(self.models, &mut provider.models);
         put(self.catalog, &mut provider.catalog);
+        provider.telemetry = self.telemetry.or(provider.telemetry);
         check(&provider)?;
         Ok(provider)
     }
@@ -488,6 +497,7 @@ mod tests {
         let azure = builtin("azure").unwrap();
         let served = azure.served(Operation::Chat, DialectId::OpenaiChat, "").unwrap();
         assert_eq!(azure.path(served, "gpt 4/o", Mode::Whole), "/openai/deployments/gpt%204%2Fo/chat/completions?api-version=2024-10-21");
+        assert!(azure.path(served, "..", Mode::Whole).starts_with("/openai/deployments/%2E%2E/chat"));
         let served = azure.served(Operation::Chat, DialectId::OpenaiResponses, "").unwrap();
         assert_eq!(azure.path(served, "gpt-4o", Mode::Whole), "/openai/v1/responses");
     }

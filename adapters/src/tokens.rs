@@ -5,11 +5,9 @@
 //! without tools 0.91 in the median, with tools 0.17, because it puts a prompt of its own before them. Of streamed answers text
 //! comes out as reported, calls of tools at about half: what frames them on the provider's side is not delivered.
 //!
-//! **Loading** is the control plane's, and dropping, too: `Vocabulary::unpack` is not for a thread that serves. It takes 105 to
-//! 145 ms, 42 MiB while it lasts, 21 MiB from then on (18 of them on the heap), and 1.2 MiB for each thread that counts, which stay.
-//! While no vocabulary is installed, and for text beyond `COUNTED_BYTES_MAX`, four bytes are a token. 64 KiB take 1.6 ms as prose
-//! or code, 7 to 10 ms (on a busy machine 40) as one run of letters. A count takes the installed vocabulary once, without a lock,
-//! and keeps it to its end, whatever is installed meanwhile.
+//! **The vocabulary** lies in the binary as it is read (`layout`): a count that is the first of its process reads up to 2.7 MiB of
+//! the file, pages that all share and the system may drop, allocates nothing for words of up to 64 bytes, and keeps nothing. Text
+//! beyond `COUNTED_BYTES_MAX` counts by its length, four bytes a token.
 //!
 //! **The count of a text** is the sum over its pieces. A piece ends where a run without white space, or of nothing but white space,
 //! has `RUN_BYTES_MAX` bytes: the merge within one run is more than linear.
@@ -19,12 +17,12 @@
 //! (`MARKS`) or media; arguments that are objects, lists of tools and the schema of the answer, as JSON writes them; numbers in a
 //! list, which are tokens already. Images, audio and files are not counted: their price depends on what only the provider sees.
 
-use std::borrow::Cow;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+mod layout;
+mod merge;
+mod table;
+mod words;
 
-use arc_swap::{ArcSwapOption, Guard};
-use tiktoken::CoreBpe;
+use std::borrow::Cow;
 
 use crate::json::scan::{Cursor, Malformed, Type, unescape};
 
@@ -83,49 +81,8 @@ const MARKS: &[&[u8]] = &[
     b"url",
 ];
 
-static VOCABULARY: ArcSwapOption<Vocabulary> = ArcSwapOption::const_empty();
-/// Something was counted, or will be, since it was last asked.
-static ASKED: AtomicBool = AtomicBool::new(false);
-
-/// A vocabulary that texts can be counted with.
-pub struct Vocabulary(CoreBpe);
-
-impl Vocabulary {
-    /// Takes long, and several times the memory that stays: never on a thread that serves.
-    pub fn unpack() -> Vocabulary {
-        Vocabulary(tiktoken::encoding::o200k_base())
-    }
-}
-
-/// Texts are counted with `vocabulary` from now on; with none, by their length. Gives back the one before: a count that began with
-/// it may still hold it, so who must not free it on a thread that serves keeps it until nobody else does.
-pub fn install(vocabulary: Option<Arc<Vocabulary>>) -> Option<Arc<Vocabulary>> {
-    VOCABULARY.swap(vocabulary)
-}
-
-/// Texts are counted with a vocabulary, not by length.
-pub fn is_warm() -> bool {
-    VOCABULARY.load().is_some()
-}
-
-/// Something was counted since the last call, or `expect`ed, with a vocabulary or without. The control plane asks, and loads one or
-/// drops it.
-pub fn was_asked() -> bool {
-    ASKED.load(Ordering::Relaxed) && ASKED.swap(false, Ordering::Relaxed)
-}
-
-/// Something will probably be counted soon. One load where that is known already.
-#[inline]
-pub fn expect() {
-    if !ASKED.load(Ordering::Relaxed) {
-        ASKED.store(true, Ordering::Relaxed);
-    }
-}
-
-/// The name of what counts now, for the record.
-pub fn counter() -> &'static str {
-    if is_warm() { "o200k" } else { "length" }
-}
+/// The name of what counts, for the record.
+pub const COUNTER: &str = "o200k";
 
 /// Tokens of `bytes` bytes of text by their length alone.
 pub fn by_length(bytes: u64) -> u64 {
@@ -160,9 +117,8 @@ pub fn count_characters(body: &[u8]) -> u64 {
 }
 
 struct Count {
-    vocabulary: Guard<Option<Arc<Vocabulary>>>,
     tokens: u64,
-    /// What the vocabulary may still be applied to.
+    /// What may still be counted by the vocabulary.
     left_bytes: usize,
     /// What is counted by its length.
     plain_bytes: u64,
@@ -170,8 +126,7 @@ struct Count {
 
 impl Count {
     fn begin() -> Count {
-        expect();
-        Count { vocabulary: VOCABULARY.load(), tokens: 0, left_bytes: COUNTED_BYTES_MAX, plain_bytes: 0 }
+        Count { tokens: 0, left_bytes: COUNTED_BYTES_MAX, plain_bytes: 0 }
     }
 
     fn end(self) -> u64 {
@@ -202,14 +157,10 @@ impl Count {
     }
 
     fn text(&mut self, text: &str) {
-        let Some(vocabulary) = self.vocabulary.as_deref() else {
-            self.plain_bytes += text.len() as u64;
-            return;
-        };
         let (counted, rest) = text.split_at(text.floor_char_boundary(self.left_bytes));
         self.left_bytes -= counted.len();
         self.plain_bytes += rest.len() as u64;
-        self.tokens += pieces(counted).map(|piece| vocabulary.0.count(piece) as u64).sum::<u64>();
+        self.tokens += pieces(counted).flat_map(words::words).map(merge::count).sum::<u64>();
     }
 
     /// The texts of the value ahead.

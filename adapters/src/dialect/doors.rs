@@ -18,16 +18,14 @@ const BODY: Option<Mode> = None;
 /// Where doors hang.
 pub(crate) struct Prefix {
     pub path: &'static str,
-    pub header: Header,
+    /// The header field without which a prefix is no door.
+    pub header: Option<&'static str>,
     pub opens: Opens,
 }
 
-/// The header without which a prefix is not looked at.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Header {
-    None,
-    AnthropicVersion,
-}
+const ANTHROPIC_VERSION: Option<&str> = Some("anthropic-version");
+/// Gemini's SDKs send their key so, and ask for the models of `/v1` as of `/v1beta`.
+const GOOGLE_KEY: Option<&str> = Some("x-goog-api-key");
 
 /// What follows a prefix.
 pub(crate) enum Opens {
@@ -40,46 +38,43 @@ pub(crate) enum Opens {
 
 /// In the order in which they are tried.
 pub(crate) const PREFIXES: &[Prefix] = &[
-    Prefix { path: "", header: Header::None, opens: Opens::Rows(ANTHROPIC) },
-    Prefix { path: "", header: Header::AnthropicVersion, opens: Opens::Rows(ANTHROPIC_SHARED) },
+    Prefix { path: "", header: None, opens: Opens::Rows(ANTHROPIC) },
+    Prefix { path: "", header: ANTHROPIC_VERSION, opens: Opens::Rows(ANTHROPIC_SHARED) },
     // Before OpenAI's, whose models may have any id: the verb tells.
-    Prefix { path: "/v1beta", header: Header::None, opens: Opens::Rows(GEMINI) },
-    Prefix { path: "/v1beta", header: Header::None, opens: Opens::Rows(GEMINI_SHARED) },
-    Prefix { path: "/v1", header: Header::None, opens: Opens::Rows(GEMINI) },
-    Prefix { path: "/v1", header: Header::None, opens: Opens::Rows(VERTEX) },
-    Prefix { path: "/v1beta1", header: Header::None, opens: Opens::Rows(VERTEX) },
-    Prefix { path: "/v1", header: Header::None, opens: Opens::Rows(OPENAI) },
-    Prefix { path: "/bedrock", header: Header::None, opens: Opens::Rows(BEDROCK) },
-    Prefix { path: "", header: Header::None, opens: Opens::Rows(BEDROCK) },
-    Prefix { path: "/openai/deployments", header: Header::None, opens: Opens::Deployment(OPENAI) },
-    Prefix { path: "/openai/v1", header: Header::None, opens: Opens::Rows(OPENAI) },
-    Prefix { path: "/openai", header: Header::None, opens: Opens::Rows(OPENAI) },
-    Prefix { path: "/anthropic", header: Header::None, opens: Opens::Rows(ANTHROPIC) },
-    Prefix { path: "/anthropic", header: Header::None, opens: Opens::Rows(ANTHROPIC_SHARED) },
-    Prefix { path: "/cohere", header: Header::None, opens: Opens::Rows(COHERE) },
-    Prefix { path: "/cohere", header: Header::None, opens: Opens::Rows(COHERE_SHARED) },
-    Prefix { path: "/gemini/v1beta", header: Header::None, opens: Opens::Rows(GEMINI) },
-    Prefix { path: "/gemini/v1beta", header: Header::None, opens: Opens::Rows(GEMINI_SHARED) },
-    Prefix { path: "/gemini/v1", header: Header::None, opens: Opens::Rows(GEMINI) },
-    Prefix { path: "/gemini/v1", header: Header::None, opens: Opens::Rows(GEMINI_SHARED) },
-    Prefix { path: "/gemini", header: Header::None, opens: Opens::Rows(GEMINI) },
-    Prefix { path: "/gemini", header: Header::None, opens: Opens::Rows(GEMINI_SHARED) },
-    Prefix { path: "/genai/v1beta", header: Header::None, opens: Opens::Rows(GEMINI) },
-    Prefix { path: "/genai/v1beta", header: Header::None, opens: Opens::Rows(GEMINI_SHARED) },
-    Prefix { path: "/genai/v1", header: Header::None, opens: Opens::Rows(GEMINI) },
-    Prefix { path: "/genai/v1", header: Header::None, opens: Opens::Rows(GEMINI_SHARED) },
-    Prefix { path: "/genai", header: Header::None, opens: Opens::Rows(GEMINI) },
-    Prefix { path: "/genai", header: Header::None, opens: Opens::Rows(GEMINI_SHARED) },
-    Prefix {
-        path: "/passthrough",
-        header: Header::None,
-        opens: Opens::Provider(&[ANTHROPIC, COHERE, OLLAMA, GEMINI_PASSED, BEDROCK, OPENAI]),
-    },
+    Prefix { path: "/v1beta", header: None, opens: Opens::Rows(GEMINI) },
+    Prefix { path: "/v1beta", header: None, opens: Opens::Rows(GEMINI_SHARED) },
+    Prefix { path: "/v1", header: None, opens: Opens::Rows(GEMINI) },
+    Prefix { path: "/v1", header: GOOGLE_KEY, opens: Opens::Rows(GEMINI_SHARED) },
+    Prefix { path: "/v1", header: None, opens: Opens::Rows(VERTEX) },
+    Prefix { path: "/v1beta1", header: None, opens: Opens::Rows(VERTEX) },
+    Prefix { path: "/v1", header: None, opens: Opens::Rows(OPENAI) },
+    Prefix { path: "/bedrock", header: None, opens: Opens::Rows(BEDROCK) },
+    Prefix { path: "", header: None, opens: Opens::Rows(BEDROCK) },
+    Prefix { path: "/openai/deployments", header: None, opens: Opens::Deployment(OPENAI) },
+    Prefix { path: "/openai/v1", header: None, opens: Opens::Rows(OPENAI) },
+    Prefix { path: "/openai", header: None, opens: Opens::Rows(OPENAI) },
+    Prefix { path: "/anthropic", header: None, opens: Opens::Rows(ANTHROPIC) },
+    Prefix { path: "/anthropic", header: None, opens: Opens::Rows(ANTHROPIC_SHARED) },
+    Prefix { path: "/cohere", header: None, opens: Opens::Rows(COHERE) },
+    Prefix { path: "/cohere", header: None, opens: Opens::Rows(COHERE_SHARED) },
+    Prefix { path: "/gemini/v1beta", header: None, opens: Opens::Rows(GEMINI) },
+    Prefix { path: "/gemini/v1beta", header: None, opens: Opens::Rows(GEMINI_SHARED) },
+    Prefix { path: "/gemini/v1", header: None, opens: Opens::Rows(GEMINI) },
+    Prefix { path: "/gemini/v1", header: None, opens: Opens::Rows(GEMINI_SHARED) },
+    Prefix { path: "/gemini", header: None, opens: Opens::Rows(GEMINI) },
+    Prefix { path: "/gemini", header: None, opens: Opens::Rows(GEMINI_SHARED) },
+    Prefix { path: "/genai/v1beta", header: None, opens: Opens::Rows(GEMINI) },
+    Prefix { path: "/genai/v1beta", header: None, opens: Opens::Rows(GEMINI_SHARED) },
+    Prefix { path: "/genai/v1", header: None, opens: Opens::Rows(GEMINI) },
+    Prefix { path: "/genai/v1", header: None, opens: Opens::Rows(GEMINI_SHARED) },
+    Prefix { path: "/genai", header: None, opens: Opens::Rows(GEMINI) },
+    Prefix { path: "/genai", header: None, opens: Opens::Rows(GEMINI_SHARED) },
+    Prefix { path: "/passthrough", header: None, opens: Opens::Provider(&[ANTHROPIC, COHERE, OLLAMA, GEMINI_PASSED, BEDROCK, OPENAI]) },
     // Azure's model inference; before the bare form, where it would be a model's id.
-    Prefix { path: "/models", header: Header::None, opens: Opens::Rows(AZURE_MODELS) },
-    Prefix { path: "", header: Header::None, opens: Opens::Rows(COHERE) },
-    Prefix { path: "", header: Header::None, opens: Opens::Rows(OLLAMA) },
-    Prefix { path: "", header: Header::None, opens: Opens::Rows(OPENAI) },
+    Prefix { path: "/models", header: None, opens: Opens::Rows(AZURE_MODELS) },
+    Prefix { path: "", header: None, opens: Opens::Rows(COHERE) },
+    Prefix { path: "", header: None, opens: Opens::Rows(OLLAMA) },
+    Prefix { path: "", header: None, opens: Opens::Rows(OPENAI) },
 ];
 
 /// Errors of a path that no table knows are written in this dialect.

@@ -1,8 +1,10 @@
 //! Dialects: wire formats, one file each, one row each in `DIALECTS`.
 
+pub mod answer_fields;
 mod arguments;
 mod citation;
 pub(crate) mod doors;
+pub mod realtime;
 mod seen;
 mod tail;
 pub mod typed;
@@ -13,6 +15,8 @@ use crate::event::Event;
 use crate::fault::Fault;
 use crate::frame::Framing;
 use crate::ir::{Chat, Loss, Mode};
+use crate::operation::Operation;
+use crate::shape::Shape;
 
 pub use seen::{Bill, KEPT_BYTES_MAX, Kept, Seen};
 
@@ -101,10 +105,42 @@ pub struct Dialect {
 /// What the ids of answers begin with that a provider keeps for later requests.
 const STORED: &[(DialectId, &str)] = &[(DialectId::OpenaiResponses, "resp_")];
 
+/// Members of a request that name what an earlier one stored: a string, or an object with an `id`.
+const REFERENCES: &[(DialectId, Operation, &[&str])] = &[
+    (DialectId::OpenaiResponses, Operation::Chat, &["previous_response_id", "conversation"]),
+    (DialectId::OpenaiResponses, Operation::CountTokens, &["previous_response_id", "conversation"]),
+    (DialectId::OpenaiChat, Operation::Batch, &["input_file_id"]),
+];
+
+/// Members that a request has only where its path says what others say in the body.
+// cloud.google.com/vertex-ai/generative-ai/docs/partner-models/claude/use-claude, read 2026-11-20
+const PATH_ONLY: &[(DialectId, &[&str])] = &[(DialectId::Anthropic, &["anthropic_version"])];
+
 impl Dialect {
     /// What the ids of answers begin with that a provider keeps for later requests; `None` where it keeps none.
     pub fn stored_id(&self) -> Option<&'static str> {
         STORED.iter().find(|row| row.0 == self.id).map(|row| row.1)
+    }
+
+    /// Members of a request for `operation` that name what an earlier one stored.
+    pub fn references(&self, operation: Operation) -> &'static [&'static str] {
+        REFERENCES.iter().find(|row| row.0 == self.id && row.1 == operation).map_or(&[], |row| row.2)
+    }
+
+    /// The form of a body whose path said which model is asked, and how, where it goes to a path that does not. `None` where the
+    /// dialect's paths say it everywhere.
+    pub fn said_in_body(&self, model: &str, mode: Mode) -> Option<Shape> {
+        if self.asks_in == AsksIn::Path {
+            return None;
+        }
+        let mut shape = Shape::default();
+        shape.set.insert("model".to_owned(), model.into());
+        if mode == Mode::Stream {
+            shape.set.insert("stream".to_owned(), true.into());
+        }
+        let left_out = PATH_ONLY.iter().find(|row| row.0 == self.id).map_or(&[][..], |row| row.1);
+        shape.drop = left_out.iter().map(|name| (*name).to_owned()).collect();
+        Some(shape)
     }
 
     /// The header field in which clients of this dialect look for the class of an error, and that class.

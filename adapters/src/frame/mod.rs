@@ -6,6 +6,7 @@ pub mod event_stream;
 pub mod json_array;
 pub mod ndjson;
 pub mod sse;
+pub mod websocket;
 
 /// How the events of a stream stand on the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -276,6 +276,39 @@ pub fn member(body: &[u8], name: &str) -> Option<Range<usize>> {
     found
 }
 
+/// Calls `each` with every text that a top-level member of one of these `names` is, or has as its `id`, however often it stands there:
+/// who is asked in the end decides which of them counts.
+pub fn references(body: &[u8], names: &[&str], each: &mut dyn FnMut(&str)) {
+    // A body that is malformed further behind is refused elsewhere.
+    let _ = Cursor::new(body).object_spans(|key, _, value| {
+        if !names.iter().any(|name| name.as_bytes() == key) {
+            return Ok(());
+        }
+        let mut tell = |value: &mut Cursor<'_>| -> Result<(), Malformed> {
+            if value.peek_type()? == Type::String
+                && let Some(text) = value.string()?
+            {
+                each(&text);
+            }
+            Ok(())
+        };
+        if value.peek_type()? != Type::Object {
+            return tell(value);
+        }
+        value.object_spans(|key, _, value| if key == b"id" { tell(value) } else { Ok(()) })
+    });
+}
+
+/// How often a top-level member has this name in any case: some servers take them for one.
+pub fn spellings(body: &[u8], name: &str) -> usize {
+    let mut count = 0;
+    let _ = Cursor::new(body).object_spans(|key, _, _| {
+        count += usize::from(key.eq_ignore_ascii_case(name.as_bytes()));
+        Ok(())
+    });
+    count
+}
+
 /// The end user whom a body names: `user`, `safety_identifier` or `metadata.user_id`, whichever comes first. Scans the body anew, so
 /// that only those who ask for it pay.
 pub fn user(body: &[u8]) -> Option<Cow<'_, str>> {
@@ -385,6 +418,17 @@ mod tests {
         let body = br#"{"fallbacks":["a",1]}"#;
         let fault = fallbacks(body, &peek(body).unwrap()).unwrap_err();
         assert_eq!(fault.message, "body: `fallbacks` must be a list of model names at byte 18");
+    }
+
+    #[test]
+    fn references_are_texts_or_ids_and_each_is_told() {
+        let body =
+            r#"{"a":"x","b":{"id":"y","id":"z","c":{"id":"no"}},"mod\u0065l":1,"Model":2,"a":null,"a":["no"],"d":{"a":"no"},"\u0061":"w"}"#;
+        let mut found = Vec::new();
+        references(body.as_bytes(), &["a", "b"], &mut |id| found.push(id.to_owned()));
+        assert_eq!(found, ["x", "y", "z", "w"]);
+        assert_eq!((spellings(body.as_bytes(), "model"), spellings(body.as_bytes(), "e")), (2, 0));
+        references(b"[", &["a"], &mut |_| panic!("there is nothing"));
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub(super) enum Encoding {
 pub(super) struct Answer {
     pub vectors: Vec<Vec<f64>>,
     pub input_tokens: u64,
+    /// The provider's own, where its API has one.
+    pub id: Option<String>,
 }
 
 /// One API's form.
@@ -132,7 +134,8 @@ fn openai_answer(body: &Map<String, Value>) -> Option<Answer> {
     rows.sort_by_key(|(index, _)| *index);
     let usage = &body.get("usage").unwrap_or(&Value::Null);
     let input_tokens = usage["prompt_tokens"].as_u64().or_else(|| usage["total_tokens"].as_u64()).unwrap_or(0);
-    Some(Answer { vectors: rows.into_iter().map(|(_, vector)| vector).collect(), input_tokens })
+    let id = body.get("id").and_then(Value::as_str).map(str::to_owned);
+    Some(Answer { vectors: rows.into_iter().map(|(_, vector)| vector).collect(), input_tokens, id })
 }
 
 fn as_openai(answer: &Answer, asked: &Request, model: &str) -> Value {
@@ -213,7 +216,7 @@ fn gemini_answer(body: &Map<String, Value>) -> Option<Answer> {
         None => vec![vector(&body.get("embedding")?["values"])?],
     };
     let input_tokens = body.get("usageMetadata").and_then(|usage| usage["promptTokenCount"].as_u64()).unwrap_or(0);
-    Some(Answer { vectors, input_tokens })
+    Some(Answer { vectors, input_tokens, id: None })
 }
 
 fn as_gemini(answer: &Answer, asked: &Request, _: &str) -> Value {
@@ -255,17 +258,30 @@ fn cohere_answer(body: &Map<String, Value>) -> Option<Answer> {
     let embeddings = body.get("embeddings")?;
     let list = embeddings.get("float").unwrap_or(embeddings).as_array()?;
     let tokens = body.get("meta").and_then(|meta| meta["billed_units"]["input_tokens"].as_u64());
-    Some(Answer { vectors: list.iter().map(vector).collect::<Option<Vec<_>>>()?, input_tokens: tokens.unwrap_or(0) })
+    let id = body.get("id").and_then(Value::as_str).map(str::to_owned);
+    Some(Answer { vectors: list.iter().map(vector).collect::<Option<Vec<_>>>()?, input_tokens: tokens.unwrap_or(0), id })
 }
 
 fn as_cohere(answer: &Answer, asked: &Request, _: &str) -> Value {
     let meta = json!({"api_version": {"version": "2"}, "billed_units": {"input_tokens": answer.input_tokens}});
-    match asked.is_single {
-        true => json!({"embeddings": answer.vectors, "texts": asked.inputs, "meta": meta, "response_type": "embeddings_floats"}),
-        false => {
-            json!({"embeddings": {"float": answer.vectors}, "texts": asked.inputs, "meta": meta, "response_type": "embeddings_by_type"})
-        }
-    }
+    let (embeddings, kind) = match asked.is_single {
+        true => (json!(answer.vectors), "embeddings_floats"),
+        false => (json!({"float": answer.vectors}), "embeddings_by_type"),
+    };
+    let id = answer.id.clone().unwrap_or_else(|| made_id(asked));
+    json!({"id": id, "embeddings": embeddings, "texts": asked.inputs, "meta": meta, "response_type": kind})
+}
+
+/// An id in Cohere's form, a UUID, for an answer whose provider gave none. Of equal inputs it is equal: output is deterministic.
+fn made_id(asked: &Request) -> String {
+    let fold = |seed: u64| {
+        let bytes = asked.inputs.iter().flat_map(|text| text.bytes().chain([0]));
+        bytes.fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+    };
+    let (high, low) = (fold(0xcbf2_9ce4_8422_2325), fold(0x9e37_79b9_7f4a_7c15));
+    // Version 8 and the variant of RFC 9562 §5.8.
+    let (middle, last) = ((high & 0x0fff) | 0x8000, (low >> 48 & 0x3fff) | 0x8000);
+    format!("{:08x}-{:04x}-{middle:04x}-{last:04x}-{:012x}", high >> 32, high >> 16 & 0xffff, low & 0xffff_ffff_ffff)
 }
 
 /// Titan's form, or that of Cohere's models there, which is Cohere's own.
@@ -293,7 +309,7 @@ fn to_invoke(asked: &Request, model: &str, losses: &mut Vec<Loss>) -> Result<Val
 fn invoke_answer(body: &Map<String, Value>) -> Option<Answer> {
     let Some(embedding) = body.get("embedding") else { return cohere_answer(body) };
     let input_tokens = body.get("inputTextTokenCount").and_then(Value::as_u64).unwrap_or(0);
-    Some(Answer { vectors: vec![vector(embedding)?], input_tokens })
+    Some(Answer { vectors: vec![vector(embedding)?], input_tokens, id: None })
 }
 
 fn as_invoke(answer: &Answer, asked: &Request, model: &str) -> Value {
@@ -326,7 +342,8 @@ fn ollama_answer(body: &Map<String, Value>) -> Option<Answer> {
         Some(list) => list.as_array()?.iter().map(vector).collect::<Option<Vec<_>>>()?,
         None => vec![vector(body.get("embedding")?)?],
     };
-    Some(Answer { vectors, input_tokens: body.get("prompt_eval_count").and_then(Value::as_u64).unwrap_or(0) })
+    let input_tokens = body.get("prompt_eval_count").and_then(Value::as_u64).unwrap_or(0);
+    Some(Answer { vectors, input_tokens, id: None })
 }
 
 fn as_ollama(answer: &Answer, asked: &Request, model: &str) -> Value {

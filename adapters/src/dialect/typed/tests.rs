@@ -44,9 +44,22 @@ fn embeddings_are_the_same_in_every_form() {
             let answer = (to.decode_answer)(&read(answered)).unwrap();
             assert_eq!((&answer.vectors[..], answer.input_tokens), (&[vec![0.5, 1.0], vec![0.25, -0.5]][..], 8));
             let back = (from.encode_answer)(&answer, &request, "m");
-            assert_eq!((from.decode_answer)(back.as_object().unwrap()), Some(answer), "{back}");
+            let again = (from.decode_answer)(back.as_object().unwrap()).unwrap();
+            assert_eq!((again.vectors, again.input_tokens), (answer.vectors, 8), "{back}");
         }
     }
+}
+
+#[test]
+fn an_answer_in_coheres_form_has_an_id() {
+    let cohere = row(embed::ROWS, "cohere", Operation::Embed).unwrap();
+    let asked = (cohere.decode_request)(&read(EMBEDDINGS[2].1)).unwrap();
+    let answer = embed::Answer { vectors: vec![vec![0.5]], ..embed::Answer::default() };
+    let id = |answer: &embed::Answer| (cohere.encode_answer)(answer, &asked, "m")["id"].as_str().unwrap().to_owned();
+    let made = id(&answer);
+    assert_eq!((made.len(), made.split('-').map(str::len).collect::<Vec<_>>()), (36, vec![8, 4, 4, 4, 12]), "{made}");
+    assert!(made == id(&answer) && made.as_bytes()[14] == b'8', "{made}");
+    assert_eq!(id(&embed::Answer { id: Some("b718".to_owned()), ..answer }), "b718");
 }
 
 #[test]
@@ -87,7 +100,7 @@ fn base64_is_read_and_written() {
     let openai = row(embed::ROWS, "openai-chat", Operation::Embed).unwrap();
     let asked = (openai.decode_request)(&read(r#"{"input":"x","encoding_format":"base64"}"#)).unwrap();
     for numbers in [vec![], vec![0.5], vec![1.0, -2.5], vec![0.0, 3.0, f64::from(1e-3_f32)]] {
-        let answer = embed::Answer { vectors: vec![numbers], input_tokens: 1 };
+        let answer = embed::Answer { vectors: vec![numbers], input_tokens: 1, id: None };
         let written = (openai.encode_answer)(&answer, &asked, "m");
         assert!(written["data"][0]["embedding"].is_string());
         assert_eq!((openai.decode_answer)(written.as_object().unwrap()), Some(answer));
