@@ -92,6 +92,11 @@ pub trait Says: Debug {
     fn unix_s(&self) -> u64 {
         0
     }
+
+    /// Why it is not known which model is asked, though one may be: a body that is not read.
+    fn unread(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// A request that says nothing of it.

@@ -54,6 +54,8 @@ pub struct Access {
     pub priority: Option<Class>,
     /// Its requests may ask how their targets were chosen.
     pub explain: bool,
+    /// The audit log holds its exchanges.
+    pub audited: bool,
 }
 
 impl Default for Access {
@@ -69,6 +71,7 @@ impl Default for Access {
             credentials: Box::default(),
             priority: None,
             explain: true,
+            audited: false,
         }
     }
 }
@@ -140,38 +143,114 @@ impl Principal {
     }
 }
 
+/// Keys that may be changed one by one before the table is made anew.
+const CHANGED_MAX: usize = 4096;
+
 /// The configured virtual keys by the SHA-256 of each; the keys themselves are not kept.
 #[derive(Debug, Default)]
 pub struct KeyTable {
-    entries: AHashMap<Sha256, Entry>,
+    base: Arc<AHashMap<Sha256, Entry>>,
+    /// What became of some since the base was made; `None` = gone. Looked at first.
+    changed: AHashMap<Sha256, Option<Entry>>,
+    /// Keys that went since then: one that comes back finds what it spent.
+    gone: Vec<Arc<Principal>>,
+    len: usize,
+    /// Others may have made keys that are not known here: the store that gateways share cannot be reached.
+    is_partial: bool,
+}
+
+/// Whether every key that there is stands in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coverage {
+    Whole,
+    /// A key that is not in it may be one all the same.
+    Partial,
 }
 
 /// What stands behind one SHA-256.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     principal: Arc<Principal>,
     /// When this way to write the key ends, in Unix milliseconds: a former key works for a while.
     until_ms: u64,
 }
 
+/// What becomes of one virtual key.
+pub(crate) struct KeyChange {
+    /// The SHA-256s that it answered to.
+    pub before: Vec<[u8; 32]>,
+    /// Those that it answers to from now on, each with its end.
+    pub after: Vec<([u8; 32], u64)>,
+    /// `None` = it goes.
+    pub principal: Option<Arc<Principal>>,
+}
+
 impl KeyTable {
     /// Takes each SHA-256 with its principal and the time until which it works; `u64::MAX` = always.
     pub fn new(entries: impl Iterator<Item = ([u8; 32], Arc<Principal>, u64)>) -> KeyTable {
         let entries = entries.map(|(sha256, principal, until_ms)| (Sha256(sha256), Entry { principal, until_ms }));
-        KeyTable { entries: entries.collect() }
+        let base: AHashMap<Sha256, Entry> = entries.collect();
+        KeyTable { len: base.len(), base: Arc::new(base), ..KeyTable::default() }
+    }
+
+    /// The table with one key changed: all others are shared with this one. `None` once so many were changed that it is to be made
+    /// anew.
+    pub(crate) fn with(&self, change: KeyChange) -> Option<KeyTable> {
+        if self.changed.len() + change.before.len() + change.after.len() > CHANGED_MAX || self.gone.len() >= CHANGED_MAX {
+            return None;
+        }
+        let (mut changed, mut gone, mut len) = (self.changed.clone(), self.gone.clone(), self.len);
+        if change.principal.is_none() {
+            gone.extend(change.before.first().and_then(|sha256| self.by_sha256(sha256)).cloned());
+        }
+        for sha256 in change.before.into_iter().map(Sha256) {
+            len -= usize::from(self.entry(&sha256).is_some());
+            changed.insert(sha256, None);
+        }
+        for (sha256, until_ms) in change.after {
+            let entry = change.principal.clone().map(|principal| Entry { principal, until_ms });
+            len += usize::from(entry.is_some());
+            changed.insert(Sha256(sha256), entry);
+        }
+        Some(KeyTable { base: self.base.clone(), changed, gone, len, is_partial: self.is_partial })
+    }
+
+    /// The same keys; says of those that are not among them that they are unknown, or that nobody can tell.
+    pub(crate) fn covering(&self, coverage: Coverage) -> KeyTable {
+        let (changed, gone) = (self.changed.clone(), self.gone.clone());
+        KeyTable { base: self.base.clone(), changed, gone, len: self.len, is_partial: coverage == Coverage::Partial }
+    }
+
+    pub fn coverage(&self) -> Coverage {
+        if self.is_partial { Coverage::Partial } else { Coverage::Whole }
+    }
+
+    /// Lets the operator's key in beside the others; where there are none, nobody is asked for one.
+    pub fn admit_operator(&mut self, sha256: [u8; 32], principal: Arc<Principal>) {
+        if !self.is_empty() {
+            // It is no virtual key: it counts as none.
+            self.changed.insert(Sha256(sha256), Some(Entry { principal, until_ms: u64::MAX }));
+        }
     }
 
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len == 0
     }
 
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.len
     }
 
     /// Each principal; one that answers to several keys may come more than once.
     pub(crate) fn principals(&self) -> impl Iterator<Item = &Arc<Principal>> {
-        self.entries.values().map(|entry| &entry.principal)
+        let base = self.base.iter().filter(|(sha256, _)| self.changed.is_empty() || !self.changed.contains_key(sha256));
+        let changed = self.changed.values().filter_map(Option::as_ref);
+        base.map(|(_, entry)| entry).chain(changed).map(|entry| &entry.principal)
+    }
+
+    /// A key that went since the table was made.
+    pub(crate) fn gone(&self, name: &str) -> Option<&Arc<Principal>> {
+        self.gone.iter().rev().find(|principal| *principal.key == *name)
     }
 
     /// The principal of this name; looks at all of them.
@@ -182,10 +261,11 @@ impl KeyTable {
     /// Whose key this is, where it may be used at `unix_ms` by `client`.
     ///
     /// # Errors
-    /// `InvalidKey` where it is unknown, has ended or is disabled; `NetworkNotAllowed`.
+    /// `InvalidKey` where it is unknown, has ended or is disabled; `Overloaded` where it is unknown and the table is partial;
+    /// `NetworkNotAllowed`.
     pub fn find(&self, key: &str, client: Option<IpAddr>, unix_ms: u64) -> Result<&Arc<Principal>, Fault> {
-        let known = if key.len() > KEY_BYTES_MAX { None } else { self.entries.get(&Sha256(digest(key))) };
-        let entry = known.ok_or_else(unknown)?;
+        let known = if key.len() > KEY_BYTES_MAX { None } else { self.entry(&Sha256(digest(key))) };
+        let entry = known.ok_or_else(|| if self.is_partial { untold() } else { unknown() })?;
         if unix_ms >= entry.until_ms {
             let (name, ended) = (&entry.principal.key, time(entry.until_ms));
             let message = format!("this former key of {name:?} ended at {ended}; use the one that replaced it");
@@ -197,12 +277,23 @@ impl KeyTable {
 
     /// The principal of a SHA-256, whatever became of its key.
     pub fn by_sha256(&self, sha256: &[u8; 32]) -> Option<&Arc<Principal>> {
-        self.entries.get(&Sha256(*sha256)).map(|entry| &entry.principal)
+        self.entry(&Sha256(*sha256)).map(|entry| &entry.principal)
+    }
+
+    fn entry(&self, sha256: &Sha256) -> Option<&Entry> {
+        match self.changed.is_empty() {
+            true => self.base.get(sha256),
+            false => self.changed.get(sha256).map_or_else(|| self.base.get(sha256), Option::as_ref),
+        }
     }
 }
 
 fn unknown() -> Fault {
     Fault::new(Kind::InvalidKey, "the virtual key is not known here; check it, or ask whoever runs this gateway for one")
+}
+
+fn untold() -> Fault {
+    Fault::new(Kind::Overloaded, "the virtual key is not known here, and the store that knows all keys cannot be reached; try again")
 }
 
 fn time(unix_ms: u64) -> String {
@@ -251,6 +342,29 @@ mod tests {
             assert_eq!(table.find(other, None, 0).unwrap_err().kind, Kind::InvalidKey);
         }
         assert!(!format!("{table:?}").contains("rw-aaaa"));
+    }
+
+    #[test]
+    fn one_key_changes_and_the_others_are_shared() {
+        let (old, new) = (table(Principal::anonymous(), u64::MAX), "rw-bbbbbbbbbbbbbbbb");
+        let put = |key: &str, before: Vec<[u8; 32]>| KeyChange {
+            before,
+            after: vec![(digest(key), u64::MAX)],
+            principal: Some(Arc::new(Principal::anonymous())),
+        };
+        let two = old.with(put(new, vec![])).unwrap();
+        assert_eq!((old.len(), two.len(), two.principals().count()), (1, 2, 2));
+        assert!(old.find(new, None, 0).is_err() && two.find(new, None, 0).is_ok() && two.find(KEY, None, 0).is_ok());
+        assert!(Arc::ptr_eq(&old.base, &two.base));
+        let rotated = two.with(put("rw-cccccccccccccccc", vec![digest(KEY)])).unwrap();
+        assert!(rotated.find(KEY, None, 0).is_err() && rotated.find("rw-cccccccccccccccc", None, 0).is_ok() && rotated.len() == 2);
+        let gone = rotated.with(KeyChange { before: vec![digest(new)], after: vec![], principal: None }).unwrap();
+        assert!(gone.find(new, None, 0).is_err() && gone.gone("anonymous").is_some());
+        assert_eq!((gone.len(), gone.principals().count()), (1, 1));
+        let partial = gone.covering(Coverage::Partial);
+        assert_eq!(partial.find(new, None, 0).unwrap_err().status(), 503);
+        assert!(partial.find("rw-cccccccccccccccc", None, 0).is_ok());
+        assert_eq!(partial.covering(Coverage::Whole).find(new, None, 0).unwrap_err().status(), 401);
     }
 
     #[test]

@@ -2,10 +2,12 @@
 //!
 //! Pure: time comes in as `now`, randomness as a parameter. No socket, clock, file, lock or environment.
 
+pub mod audit;
 pub mod breaker;
 pub mod catalog;
 pub mod condition;
 pub mod config;
+pub mod cors;
 pub mod cost;
 pub mod counters;
 pub mod endpoint;
@@ -30,5 +32,6 @@ pub mod snapshot;
 pub mod spend;
 mod sync;
 pub mod tags;
+pub mod trace;
 pub mod tuning;
 mod window;

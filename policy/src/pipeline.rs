@@ -183,6 +183,9 @@ fn admit_models(principal: &Principal, admission: &Admission<'_>, _: &mut Bill) 
     }
     let asked = admission.facts.model;
     if asked.is_empty() {
+        if let Some(why) = admission.facts.says.unread().filter(|_| !principal.access.models.deny.is_empty()) {
+            return Verdict::Refuse(unread(principal, why));
+        }
         // No model is named (files, passthrough), so the whole provider must be allowed.
         let provider = |index: usize| &*admission.snapshot.providers[index].name;
         let refused = admission.plan.steps.iter().find(|step| !principal.access.models.contains(&format!("{}/", provider(step.provider))));
@@ -217,6 +220,15 @@ fn may_ask(principal: &Principal, admission: &Admission<'_>, name: &str) -> bool
         Ok(Named::Route(route, _)) => !models.denies(&route.name) && (models.contains(name) || models.contains(&route.name)),
         Err(_) => models.contains(name),
     }
+}
+
+/// What a list of denied models is to hold against has to be known.
+fn unread(principal: &Principal, why: &str) -> Fault {
+    let key = &principal.key;
+    let message = format!("key {key:?} has denied models, and which one this asks for is not known: {why}");
+    let mut fault = Fault::new(Kind::ModelNotAllowed, message);
+    fault.param = Some("model".into());
+    fault
 }
 
 fn refuse(principal: &Principal, name: &str, param: &str) -> Verdict {

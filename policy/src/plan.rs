@@ -120,6 +120,9 @@ pub struct Rules {
     pub first_byte: Duration,
     pub idle: Duration,
     pub total: Duration,
+    /// Of a realtime session, from its first byte to its last; and how long neither side may be silent in it.
+    pub session: Duration,
+    pub session_idle: Duration,
     pub rescue: Rescue,
     /// Losses of meaning are refused (default) or let through.
     pub losses: Losses,
@@ -133,6 +136,8 @@ pub struct Rules {
     pub hedge: Option<Hedge>,
     /// Of requests whose key has no priority.
     pub priority: Option<Class>,
+    /// The audit log holds its exchanges.
+    pub audited: bool,
 }
 
 /// A second request where the first byte does not come in time.
@@ -152,6 +157,9 @@ impl Default for Rules {
             first_byte: Duration::from_secs(120),
             idle: Duration::from_secs(60),
             total: Duration::from_secs(600),
+            // As long as the longest that a provider allows (platform.openai.com/docs/guides/realtime-conversations, read 2026-11-20).
+            session: Duration::from_secs(3600),
+            session_idle: Duration::from_secs(600),
             rescue: Rescue::Off,
             losses: Losses::Refuse,
             body_bytes_max: None,
@@ -160,6 +168,7 @@ impl Default for Rules {
             unpriced: Unpriced::Refuse,
             hedge: None,
             priority: None,
+            audited: false,
         }
     }
 }

@@ -11,14 +11,17 @@ use ringway_adapters::usage::{Provenance, Tariff, Usage};
 use crate::money::NanoDollars;
 use crate::quota::{Row, Rows, Spent};
 use crate::spend::Charge;
+use crate::trace::Trace;
 
 pub use explanation::write_explanation;
 pub use line::{write_hex, write_json, write_text, write_time};
+pub use outbox::{Full, Outbox};
 pub use trail::{Entry, Phases, Subject, Times, Trail, Why, write_trail};
 pub use waits::{Before, Ended, Waited, write_waits};
 
 mod explanation;
 mod line;
+mod outbox;
 #[cfg(test)]
 mod testing;
 mod trail;
@@ -77,13 +80,15 @@ pub struct Record {
     /// The limits and budgets that were asked, and what it came to on each.
     pub charges: Rows,
     /// The route or model that stood in, because a budget was used up.
-    pub downgraded: Option<Arc<str>>,
+    pub downgraded: Option<Box<Arc<str>>>,
     /// A budget was used up inside the stream, and ended it.
     pub cut: bool,
     /// What was passed over, and why.
     pub trail: Trail,
     /// The exchange whose request this is a copy of, sent to a shadow target; no client saw the answer.
     pub mirror_of: Option<Box<[u8; 16]>>,
+    /// The trace that it belongs to, where tracing is on.
+    pub trace: Option<Box<Trace>>,
 }
 
 /// What was delivered, so that others can count it again.
@@ -93,7 +98,7 @@ pub struct Delivered {
     pub bytes: u64,
     /// Events that held any of it.
     pub events: u64,
-    /// `o200k`, or `length`: four bytes a token.
+    /// The vocabulary: `o200k`.
     pub counter: &'static str,
 }
 
@@ -121,6 +126,8 @@ pub struct Attempt {
     pub tier: Option<Tariff>,
     /// Another attempt at the same time was faster; this one was cancelled.
     pub overtaken: bool,
+    /// Its span in the exchange's trace; 0 where tracing is off.
+    pub span: u64,
 }
 
 impl Record {

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use ringway_adapters::fault::{Fault, Kind};
+use ringway_adapters::fault::{Blame, Fault, Kind};
 
 use crate::plan::{Plan, Trigger};
 use crate::window::Window;
@@ -108,6 +108,15 @@ const TABLE: &[(Kind, Again, Trigger)] = &[
     (Kind::BudgetExceeded, Again::Never, Trigger::Budget),
 ];
 
+/// The provider may have done what it was asked before this fault: a request that makes something would make it twice.
+pub fn may_have_acted(kind: Kind) -> bool {
+    let refuses = matches!(
+        kind,
+        Kind::UpstreamConnect | Kind::UpstreamAuth | Kind::UpstreamRateLimited | Kind::UpstreamSpendCap | Kind::PrefillRefused
+    );
+    kind.blame() == Blame::Upstream && !refuses
+}
+
 /// What a fault is to the next target; an error where the table has no row.
 pub fn trigger(kind: Kind) -> Trigger {
     TABLE.iter().find(|row| row.0 == kind).map_or(Trigger::Error, |row| row.2)
@@ -197,6 +206,16 @@ mod tests {
             (Kind::Internal, Next::GiveUp),
         ] {
             assert_eq!(ask(&plan, 0, 1, &fault(kind)), expected, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_refused_was_not_done() {
+        for kind in [Kind::UpstreamReset, Kind::UpstreamTimeout, Kind::UpstreamError, Kind::MalformedResponse, Kind::UpstreamCut] {
+            assert!(may_have_acted(kind), "{kind:?}");
+        }
+        for kind in [Kind::UpstreamConnect, Kind::UpstreamAuth, Kind::UpstreamRateLimited, Kind::RateLimited, Kind::BudgetExceeded] {
+            assert!(!may_have_acted(kind), "{kind:?}");
         }
     }
 

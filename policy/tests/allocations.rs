@@ -192,6 +192,7 @@ fn record() -> Record {
         cut: false,
         trail: Default::default(),
         mirror_of: None,
+        trace: None,
     }
 }
 

@@ -205,6 +205,7 @@ fn record() -> Record {
             times: Default::default(),
             tier: None,
             overtaken: false,
+            span: 0,
         }],
         status: 200,
         fault: None,
@@ -229,5 +230,6 @@ fn record() -> Record {
         cut: false,
         trail: Default::default(),
         mirror_of: None,
+        trace: None,
     }
 }

@@ -1,4 +1,4 @@
-//! The read that is always under way on a downstream connection.
+//! The read that is always under way on a downstream connection, or on an upstream one that speaks unasked.
 //!
 //! One read serves three ends: it waits for the next request on an idle connection, gathers a request that is not whole yet,
 //! and, while an exchange runs, tells that the client has left — so watching costs no operation of its own. What a

@@ -2,32 +2,42 @@
 
 use std::time::Duration;
 
-use ringway_adapters::dialect::DialectId;
+use ringway_adapters::dialect::{DialectId, answer_fields};
 use ringway_adapters::fault::{Blame, Fault, Kind};
 
 use crate::downstream::{Downstream, WriteEnd};
-use crate::http1::names::{self, Names};
+use crate::http1::names::{Names, Prefixes};
 use crate::http1::write;
 use crate::incoming::Incoming;
 use crate::journal::Journal;
 use crate::rate;
 use crate::rt::Rt;
 
-/// Fields of a provider's answer that are not the client's business: framing of that hop, cookies, transport advice for another
-/// host. Hop-by-hop fields are marked by the parser.
-static DROPPED: Names = Names::new(&["content-length", "content-encoding", "set-cookie", "alt-svc", "strict-transport-security", "date"]);
+/// Fields of a provider's answer that go on to the client. Hop-by-hop fields are marked by the parser.
+static PASSED: Names = Names::new(answer_fields::NAMES);
+static PASSED_PREFIXES: Prefixes = Prefixes::new(answer_fields::PREFIXES);
 
 /// Begins the head: status line and the `x-ringway-*` fields.
 pub(crate) fn begin(out: &mut Vec<u8>, status: u16, journal: &Journal, now_ns: u64) {
     write::status_line(out, status);
+    if let Some(site) = &journal.site {
+        cors_fields(out, site);
+        write::field(out, "access-control-expose-headers", b"*");
+    }
     journal.fields(out, now_ns);
+}
+
+/// Lets the pages of a listed site read the answer. No cookie speaks for anybody here, so that none is asked for.
+pub(crate) fn cors_fields(out: &mut Vec<u8>, site: &str) {
+    write::field(out, "access-control-allow-origin", site.as_bytes());
+    write::field(out, "vary", b"origin");
 }
 
 /// Appends the provider's fields.
 pub(crate) fn forward<R: Rt>(out: &mut Vec<u8>, incoming: &Incoming<R>, journal: &Journal) {
     let has_limits = !journal.bill.rows().is_empty();
     incoming.head.fields.forward(&incoming.buffer, out, |name| {
-        !(DROPPED.contains(name) || names::is_ours(name) || (has_limits && rate::is_rate_field(name)))
+        (PASSED.contains(name) || PASSED_PREFIXES.begin(name)) && !(has_limits && rate::is_rate_field(name))
     });
 }
 

@@ -10,7 +10,7 @@ use ringway_adapters::json::patch::{self, Edit};
 use ringway_policy::snapshot::Upstream;
 use smallvec::SmallVec;
 
-use crate::incoming::{HeadEnd, Incoming};
+use crate::incoming::{Expects, HeadEnd, Incoming};
 use crate::journal::Journal;
 use crate::pool::{self, Connection};
 use crate::race::{Gone, unless_gone};
@@ -27,6 +27,8 @@ pub(crate) enum Outbound<'a> {
     Encoded(&'a [u8]),
     /// The beginning of the client's own bytes, but for the edited spans, and what is still to come of them.
     Upload { beginning: &'a [u8], edits: &'a [Edit], upload: &'a Upload },
+    /// None: the connection is to speak another protocol.
+    Upgrade,
 }
 
 impl<'a> Outbound<'a> {
@@ -40,6 +42,15 @@ impl<'a> Outbound<'a> {
         match self {
             Outbound::Patched { body: bytes, edits } | Outbound::Upload { beginning: bytes, edits, .. } => patch::len(bytes, edits),
             Outbound::Encoded(body) => body.len(),
+            Outbound::Upgrade => 0,
+        }
+    }
+
+    fn expects(&self, head: &[u8]) -> Expects {
+        match self {
+            Outbound::Upgrade => Expects::Upgrade,
+            _ if head.starts_with(b"HEAD ") => Expects::NoBody,
+            _ => Expects::Body,
         }
     }
 
@@ -53,6 +64,7 @@ impl<'a> Outbound<'a> {
             Outbound::Patched { body, edits } => patch::pieces(body, edits, each),
             Outbound::Encoded(body) => each(body),
             Outbound::Upload { beginning, edits, .. } => patch::pieces(beginning, edits, each),
+            Outbound::Upgrade => {}
         }
     }
 
@@ -64,7 +76,7 @@ impl<'a> Outbound<'a> {
 /// Head, size of a chunk, pieces between edits, end of a chunk.
 const PIECES_INLINE: usize = 2 * patch::EDITS_MAX + 4;
 
-/// Points in time by which things must have happened.
+/// Points in time by which things must have happened, and what may happen twice.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadlines {
     /// When the attempt began.
@@ -72,6 +84,7 @@ pub(crate) struct Deadlines {
     pub(crate) connect_ns: u64,
     pub(crate) first_byte_ns: u64,
     pub(crate) total_ns: u64,
+    pub(crate) repeat: Repeat,
 }
 
 impl Deadlines {
@@ -79,6 +92,14 @@ impl Deadlines {
     fn first_byte(&self, now_ns: u64) -> u64 {
         now_ns.saturating_add(self.first_byte_ns).min(self.total_ns)
     }
+}
+
+/// Whether a request that may have reached its provider can go out again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    Allowed,
+    /// It makes something, which would be made twice (RFC 9110 §9.2.2).
+    Never,
 }
 
 /// Who hears of an attempt's steps.
@@ -130,8 +151,8 @@ pub(crate) async fn send<R: Rt>(
     deadlines: Deadlines,
 ) -> Result<(Box<Incoming<R>>, u64), TryEnd> {
     let name: &str = &upstream.name;
-    // An upload cannot be sent a second time, so it gets a connection that is surely there.
-    let mut was_stale = body.upload().is_some();
+    // What cannot be sent a second time gets a connection that is surely there.
+    let mut was_stale = body.upload().is_some() || deadlines.repeat == Repeat::Never;
     loop {
         let deadline_ns = deadlines.now_ns.saturating_add(deadlines.connect_ns).min(deadlines.total_ns);
         let connected = match was_stale {
@@ -155,7 +176,7 @@ pub(crate) async fn send<R: Rt>(
         // An upload takes its time.
         let sent_ns = if body.upload().is_some() { shard.rt.now_ns() } else { handed_ns };
         let deadline_ns = deadlines.first_byte(sent_ns);
-        let result = Incoming::begin(shard, connection, gone, deadline_ns, head.starts_with(b"HEAD "), name).await;
+        let result = Incoming::begin(shard, connection, gone, deadline_ns, body.expects(head), name).await;
         if let Some(journal) = teller.journal() {
             let answered_ns = shard.rt.now_ns();
             journal.works(answered_ns);

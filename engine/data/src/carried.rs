@@ -3,7 +3,7 @@
 //! Per read: no copy but for the last `TAIL_BYTES`, where usage stands if it stands anywhere.
 
 use ringway_adapters::dialect::{Seen, Tap};
-use ringway_adapters::fault::{Fault, Kind};
+use ringway_adapters::fault::Fault;
 use ringway_adapters::frame::Framing;
 
 use crate::answer;
@@ -25,17 +25,28 @@ pub(crate) struct Carried {
     pub(crate) body: Option<Vec<u8>>,
 }
 
+/// What an answer used that does not tell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Untold {
+    /// Nobody knows what its bytes are.
+    Nothing,
+    /// It is generated text of the path's dialect, which is counted.
+    Counts,
+}
+
 /// Passes the answer on, its status included.
 pub(crate) async fn carry<R: Rt>(
     down: &mut Downstream<'_, R>,
     journal: &mut Journal,
     incoming: &mut Incoming<R>,
     source: &Source<'_>,
+    untold: Untold,
 ) -> Carried {
     let shard = down.shard;
     let is_stream = incoming.field("content-type").and_then(Framing::of_content_type).is_some();
     let mut head = shard.buffers.rent();
-    let mut look = Look::new((source.dialect.tap)(), is_stream);
+    let untold = if incoming.head.status < 300 { untold } else { Untold::Nothing };
+    let mut look = Look::new((source.dialect.tap)(), is_stream, untold);
     let mut deadline_ns = source.first_ns;
     let mut begun = false;
     let delivered = loop {
@@ -109,14 +120,15 @@ struct Look {
     /// The stream is in the dialect of the path so far.
     is_read: bool,
     is_stream: bool,
+    untold: Untold,
     /// The whole body, as long as it is short; else its end.
     kept: Vec<u8>,
     is_cut: bool,
 }
 
 impl Look {
-    fn new(tap: Box<dyn Tap>, is_stream: bool) -> Look {
-        Look { tap, is_read: is_stream, is_stream, kept: Vec::new(), is_cut: false }
+    fn new(tap: Box<dyn Tap>, is_stream: bool, untold: Untold) -> Look {
+        Look { tap, is_read: is_stream, is_stream, untold, kept: Vec::new(), is_cut: false }
     }
 
     fn feed(&mut self, piece: &[u8]) {
@@ -139,16 +151,9 @@ impl Look {
             _ => {}
         }
         let seen = self.tap.seen();
-        // Only what was told counts: what these bytes are nobody knows.
-        if seen.usage.is_some() {
+        if seen.usage.is_some() || self.untold == Untold::Counts {
             journal.usage(&Seen { is_whole: !self.is_stream || seen.is_whole, ..seen.clone() });
         }
         (!self.is_stream && !self.is_cut).then_some(self.kept)
     }
-}
-
-/// Why a search for an id ends here without it.
-pub(crate) fn unknown_id(id: &str) -> Fault {
-    let shown: String = id.chars().filter(|character| !character.is_control()).take(100).collect();
-    Fault::new(Kind::NotFound, format!("{shown:?} is not known to this key: another one made it, or the gateway was started since"))
 }

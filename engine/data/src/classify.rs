@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use ringway_adapters::dialect::AsksIn;
+use ringway_adapters::dialect::{AsksIn, realtime};
 use ringway_adapters::door::{self, Door};
 use ringway_adapters::fault::{Fault, Kind};
 use ringway_adapters::ir::Mode;
@@ -25,6 +25,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) timeout: Option<Duration>,
     pub(crate) peek: Peek,
     pub(crate) body: BodyForm,
+    /// Why the model is not known, though one may be asked.
+    pub(crate) unread: Option<&'static str>,
 }
 
 /// What the body is to the gateway.
@@ -51,7 +53,7 @@ const NAME_SHOWN_MAX: usize = 128;
 pub(crate) fn classify<'a>(request: &Request<'_>, door: &Door<'a>, body: &'a [u8]) -> Result<Asked<'a>, Fault> {
     match door.operation {
         Operation::Passthrough | Operation::Files | Operation::Batch => return carried(request, door, body),
-        Operation::Realtime => return Err(Fault::new(Kind::NotFound, "a realtime session begins with a WebSocket upgrade")),
+        Operation::Realtime => return session(request, door),
         _ => {}
     }
     if request.head.method != http::Method::POST {
@@ -73,7 +75,7 @@ pub(crate) fn classify<'a>(request: &Request<'_>, door: &Door<'a>, body: &'a [u8
     check_name("model", &model)?;
     fallbacks.iter().try_for_each(|name| check_name("fallbacks", name))?;
     let mode = door.mode.unwrap_or_else(|| mode_of(door, &peek));
-    Ok(Asked { model, fallbacks, mode, timeout: timeout(request)?, peek, body: BodyForm::Json })
+    Ok(Asked { model, fallbacks, mode, timeout: timeout(request)?, peek, body: BodyForm::Json, unread: None })
 }
 
 /// How a body wants its answer.
@@ -95,13 +97,43 @@ fn of_form<'a>(request: &Request<'_>, door: &Door<'a>, body: &'a [u8], mut reade
     let mode = if form.is_stream { Mode::Stream } else { Mode::Whole };
     let mut peek = Peek::default();
     peek.n = form.n;
-    Ok(Asked { model, fallbacks: Vec::new(), mode, timeout: timeout(request)?, peek, body: BodyForm::Form(form) })
+    Ok(Asked { model, fallbacks: Vec::new(), mode, timeout: timeout(request)?, peek, body: BodyForm::Form(form), unread: None })
+}
+
+/// A realtime session: a WebSocket (RFC 6455 §4.2.1), whose model stands in the query.
+fn session<'a>(request: &Request<'_>, door: &Door<'_>) -> Result<Asked<'a>, Fault> {
+    let is = |name: &str, wanted: &str| {
+        let list = request.field(name).unwrap_or_default();
+        list.split(',').any(|word| word.trim().eq_ignore_ascii_case(wanted))
+    };
+    let is_upgrade = is("upgrade", "websocket") && is("connection", "upgrade");
+    if !door.tail.is_empty() || request.head.method != http::Method::GET || !is_upgrade {
+        let message = "a realtime session begins with a WebSocket upgrade: GET /v1/realtime?model=MODEL";
+        return Err(Fault::new(Kind::NotFound, message));
+    }
+    if request.field("sec-websocket-key").is_none() || !is("sec-websocket-version", "13") || request.head.minor_version == 0 {
+        let message = "the WebSocket upgrade needs Sec-WebSocket-Key and Sec-WebSocket-Version: 13 (RFC 6455), over HTTP/1.1";
+        return Err(Fault::new(Kind::InvalidRequest, message));
+    }
+    let pairs = || request.query().unwrap_or("").split('&').filter_map(|pair| pair.split_once('='));
+    let named = realtime::MODEL_PARAMETERS.iter().find_map(|wanted| pairs().find(|(name, _)| name == wanted));
+    let model = match named {
+        Some((_, model)) => door::decode(model)?.into_owned(),
+        None => return Err(missing_model()),
+    };
+    check_name("model", &model)?;
+    let (model, body) = (Cow::Owned(model), BodyForm::Carried);
+    Ok(Asked { model, fallbacks: Vec::new(), mode: Mode::Stream, timeout: None, peek: Peek::default(), body, unread: None })
 }
 
 /// What goes by untouched. A model that its body names prices it and is checked against the key's.
 fn carried<'a>(request: &Request<'_>, door: &Door<'a>, body: &'a [u8]) -> Result<Asked<'a>, Fault> {
-    let readable = request.upload.is_none() && request.field("content-encoding").is_none() && body.first() == Some(&b'{');
-    let peek = if readable { peek::peek(body).unwrap_or_default() } else { Peek::default() };
+    let readable = request.upload.is_none() && request.field("content-encoding").is_none();
+    // A server that takes names in any case would take the one that was not looked at.
+    let peek = Some(body).filter(|body| readable && body.trim_ascii_start().first() == Some(&b'{'));
+    let peek = peek.filter(|body| peek::spellings(body, "model") <= 1).and_then(|body| peek::peek(body).ok());
+    let unread = unread(request, door, peek.as_ref());
+    let peek = peek.unwrap_or_default();
     let named = match (door.id.filter(|_| door.mode.is_some()), &peek.model) {
         (Some(id), _) => door::decode(id).unwrap_or_default(),
         (None, Some(span)) if door.operation == Operation::Passthrough => peek::string(body, span.clone()).unwrap_or_default(),
@@ -115,7 +147,28 @@ fn carried<'a>(request: &Request<'_>, door: &Door<'a>, body: &'a [u8]) -> Result
         check_name("model", &model)?;
     }
     let mode = door.mode.unwrap_or(if peek.is_stream { Mode::Stream } else { Mode::Whole });
-    Ok(Asked { model, fallbacks: Vec::new(), mode, timeout: timeout(request)?, peek, body: BodyForm::Carried })
+    Ok(Asked { model, fallbacks: Vec::new(), mode, timeout: timeout(request)?, peek, body: BodyForm::Carried, unread })
+}
+
+/// Why nobody can tell which model a request that goes by untouched asks for. `None` where it asks for none, or says so.
+fn unread(request: &Request<'_>, door: &Door<'_>, peek: Option<&Peek>) -> Option<&'static str> {
+    let is_silent = matches!(request.head.method, http::Method::GET | http::Method::HEAD | http::Method::OPTIONS | http::Method::DELETE)
+        && request.body.is_empty();
+    let is_form = || request.field("content-type").is_some_and(|value| FormReader::of_content_type(value).is_some());
+    match (door.operation, peek) {
+        _ if is_silent || door.binds_to_key() => None,
+        (Operation::Batch, _) if request.head.method == http::Method::POST && door.id.is_none() => {
+            Some("the models of a batch stand in its requests, which are not read; send them one by one")
+        }
+        (Operation::Passthrough, Some(peek)) if peek.model.is_some() || door.provider.is_none() => None,
+        (Operation::Passthrough, Some(_)) => {
+            Some("the body has no `model`; ask under a path of the gateway's own, as /v1/chat/completions")
+        }
+        // Parts of a file.
+        (Operation::Passthrough, None) if door.provider.is_none() && is_form() => None,
+        (Operation::Passthrough, None) => Some("of a body only a json object of at most 64 KiB, uncompressed, with one `model` is read"),
+        _ => None,
+    }
 }
 
 fn timeout(request: &Request<'_>) -> Result<Option<Duration>, Fault> {
@@ -126,13 +179,16 @@ fn timeout(request: &Request<'_>) -> Result<Option<Duration>, Fault> {
     }
 }
 
-/// Names of models stand in header fields and log lines, where a line end would begin another one.
+/// Names of models stand in header fields and log lines, where a line end would begin another one, and in paths, where `..` leads out.
 fn check_name(field: &str, name: &str) -> Result<(), Fault> {
-    if !name.is_empty() && !name.chars().any(char::is_control) {
+    let is_clean = |name: &str| !name.is_empty() && !name.chars().any(char::is_control);
+    if is_clean(name) && !name.split(['/', '\\']).any(|segment| matches!(segment, "." | "..")) {
         return Ok(());
     }
     let shown: String = name.chars().take(NAME_SHOWN_MAX).collect();
-    let message = format!("{field}: {shown:?} is no name of a model; leave out control characters, known models: GET /v1/models");
+    let message = format!(
+        "{field}: {shown:?} is no name of a model; leave out control characters and the segments `.` and `..`, known models: GET /v1/models"
+    );
     let mut fault = Fault::new(Kind::InvalidRequest, message);
     fault.param = Some(field.to_owned().into());
     Err(fault)

@@ -5,10 +5,12 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use ringway_adapters::dialect::realtime;
 use ringway_adapters::fault::Fault;
 use ringway_adapters::provider::Auth;
 use ringway_policy::snapshot::Upstream;
 use ringway_policy::snapshot::credential::{Credential, Signing};
+use ringway_policy::trace::Traceparent;
 
 use crate::attempt::Outbound;
 use crate::http1::names::{self, Names};
@@ -25,7 +27,13 @@ pub(crate) enum Conversion {
     Translated,
     /// Nothing of it is read here: it keeps its coding.
     Raw,
+    /// There is none: the connection is to become a WebSocket.
+    Upgrade,
 }
+
+/// What the client says of the WebSocket that the other hop is not to know: extensions would change frames that are read on their way,
+/// and a page's origin is none of the gateway's.
+static DROPPED_IN_UPGRADE: Names = Names::new(&["sec-websocket-extensions", "origin", realtime::PROTOCOL_FIELD]);
 
 /// Fields that never go upstream, whatever their value: framing and routing of this hop, the caller's credentials and cookies,
 /// and what the gateway decides itself. Hop-by-hop fields are marked by the parser.
@@ -71,9 +79,33 @@ pub(crate) struct Head<'a> {
     pub(crate) body: &'a Outbound<'a>,
     /// For signatures.
     pub(crate) unix_ms: u64,
+    /// Where tracing is on.
+    pub(crate) tracing: Option<Tracing>,
+}
+
+/// The trace context of an attempt.
+#[derive(Clone, Copy)]
+pub(crate) struct Tracing {
+    pub(crate) traceparent: Traceparent,
+    pub(crate) state: State,
+}
+
+/// What becomes of the client's `tracestate`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// The trace is the client's.
+    GoesAlong,
+    /// The trace begins here.
+    Ends,
 }
 
 impl Head<'_> {
+    /// The head of an attempt with this trace context.
+    pub(crate) fn traced(mut self, tracing: Option<Tracing>) -> Self {
+        self.tracing = tracing;
+        self
+    }
+
     /// Appends the whole head.
     ///
     /// # Errors
@@ -107,7 +139,17 @@ impl Head<'_> {
                 write::field(out, name, value.as_bytes());
             }
         }
+        if self.conversion == Conversion::Upgrade {
+            out.extend_from_slice(b"connection: Upgrade\r\nupgrade: websocket\r\n");
+            let protocols = request.field(realtime::PROTOCOL_FIELD).map(realtime::without_key).unwrap_or_default();
+            if !protocols.is_empty() {
+                write::field(out, realtime::PROTOCOL_FIELD, protocols.as_bytes());
+            }
+        }
         write::field(out, "accept-encoding", b"identity");
+        if let Some(tracing) = &self.tracing {
+            write::field(out, "traceparent", &tracing.traceparent);
+        }
         match self.body.len() {
             None => write::field(out, "transfer-encoding", b"chunked"),
             Some(0) if matches!(self.method, "GET" | "HEAD") => {}
@@ -155,7 +197,10 @@ impl Head<'_> {
         let set = self.path.split_once('?').map(|(_, query)| query);
         let name = |pair: &str| pair.split_once('=').map_or(pair.len(), |(name, _)| name.len());
         let is_set = |pair: &str| set.is_some_and(|set| set.split('&').any(|other| other[..name(other)] == pair[..name(pair)]));
-        let clients = self.query.unwrap_or("").split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("key=") && !is_set(pair));
+        // The path names the model in the provider's way.
+        let is_named = |pair: &str| self.conversion == Conversion::Upgrade && realtime::MODEL_PARAMETERS.contains(&&pair[..name(pair)]);
+        let clients = self.query.unwrap_or("").split('&');
+        let clients = clients.filter(|pair| !pair.is_empty() && !pair.starts_with("key=") && !is_set(pair) && !is_named(pair));
         let credential = self.credential.map(|credential| &*credential.query_pair).filter(|pair| !pair.is_empty());
         let mut mark = if set.is_some() { b'&' } else { b'?' };
         for pair in clients.chain(credential) {
@@ -165,10 +210,17 @@ impl Head<'_> {
     }
 
     fn goes_along(&self, name: &[u8]) -> bool {
+        if let Some(tracing) = &self.tracing {
+            let is_parent = name.eq_ignore_ascii_case(b"traceparent");
+            if is_parent || (tracing.state == State::Ends && name.eq_ignore_ascii_case(b"tracestate")) {
+                return false;
+            }
+        }
         match self.conversion {
             Conversion::Translated => KEPT_IN_TRANSLATION.contains(name),
             Conversion::Raw if name.eq_ignore_ascii_case(b"content-encoding") => true,
-            Conversion::Untouched | Conversion::Raw => !DROPPED.contains(name) && !names::is_ours(name),
+            Conversion::Upgrade if DROPPED_IN_UPGRADE.contains(name) => false,
+            Conversion::Untouched | Conversion::Raw | Conversion::Upgrade => !DROPPED.contains(name) && !names::is_ours(name),
         }
     }
 }

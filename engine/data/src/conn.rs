@@ -7,7 +7,6 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use ringway_adapters::door;
 use ringway_adapters::fault::{Fault, Kind};
 use ringway_adapters::operation::Operation;
 
@@ -162,7 +161,7 @@ fn head_limits<R: Rt>(shard: &Shard<R>) -> HeadLimits {
 }
 
 /// Reads into `buffer`; without one, waits first and rents one when bytes are there: an idle connection holds none.
-async fn arrive<R: Rt>(shard: &Shard<R>, stream: &Stream<R>, mut buffer: Vec<u8>) -> (std::io::Result<usize>, Vec<u8>) {
+pub(crate) async fn arrive<R: Rt>(shard: &Shard<R>, stream: &Stream<R>, mut buffer: Vec<u8>) -> (std::io::Result<usize>, Vec<u8>) {
     if buffer.capacity() == 0 {
         if let Err(error) = stream.readable().await {
             return (Err(error), buffer);
@@ -187,6 +186,7 @@ fn downstream<'a, R: Rt>(
         keep_alive: head.is_some_and(|head| head.keep_alive),
         committed: false,
         written_bytes: 0,
+        outgoing: None,
     }
 }
 
@@ -266,7 +266,7 @@ fn beginning(head: &RequestHead, carry: &[u8]) -> Option<Beginning> {
         return None;
     }
     let request = Request { head, bytes: &carry[..head.len], body: &[], upload: None };
-    let door = door::find(request.path(), request.field("anthropic-version").is_some())?;
+    let door = request.door()?;
     if request.field("content-encoding").is_some() && door.operation != Operation::Passthrough {
         return None;
     }

@@ -13,7 +13,6 @@ use ringway_adapters::frame::Framing;
 use ringway_adapters::ir::Mode;
 use ringway_adapters::operation::Operation;
 use ringway_adapters::splice::Splice;
-use ringway_adapters::tokens;
 use ringway_policy::breaker::Outcome;
 use ringway_policy::health::Watch;
 use ringway_policy::key::Principal;
@@ -23,7 +22,7 @@ use ringway_policy::snapshot::credential::{self, Credential, Elsewhere};
 use ringway_policy::snapshot::{Snapshot, Upstream};
 
 use crate::answer::{self, Refusal};
-use crate::attempt::{self, Deadlines, Outbound, Teller, TryEnd};
+use crate::attempt::{self, Deadlines, Outbound, Repeat, Teller, TryEnd};
 use crate::classify::{Asked, BodyForm};
 use crate::compose::Conversion;
 use crate::downstream::Downstream;
@@ -36,6 +35,7 @@ use crate::journal::Journal;
 use crate::local;
 use crate::owners::Owner;
 use crate::race::unless_gone;
+use crate::realtime;
 use crate::relay::{self, Delivered, StreamClock};
 use crate::request::Request;
 use crate::rt::Rt;
@@ -46,9 +46,12 @@ use crate::upload::Upload;
 mod beside;
 mod body;
 mod carry;
+mod failure;
 mod limits;
 mod refused;
 mod room;
+
+use self::failure::Failure;
 
 /// Everything that all attempts of one exchange share.
 struct Delivery<'a> {
@@ -68,6 +71,8 @@ struct Delivery<'a> {
     won: Option<(usize, u64)>,
     /// The last attempt's refusal, where it is the client's to mend and in its dialect: it gets these bytes.
     refusal: Option<Refusal>,
+    /// The fault that an answer was which was passed on as it came.
+    told: Option<Kind>,
 }
 
 /// Tries the plan's targets until one answer went out.
@@ -86,8 +91,21 @@ pub(crate) async fn deliver<R: Rt>(
     let shard = down.shard;
     let total = asked.timeout.map_or(plan.rules.total, |timeout| timeout.min(plan.rules.total));
     let total_ns = journal.begun_ns().saturating_add(nanos(total));
-    let mut delivery =
-        Delivery { snapshot, principal, request, door, asked, body, plan, total_ns, events: None, prefill: None, won: None, refusal: None };
+    let mut delivery = Delivery {
+        snapshot,
+        principal,
+        request,
+        door,
+        asked,
+        body,
+        plan,
+        total_ns,
+        events: None,
+        prefill: None,
+        won: None,
+        refusal: None,
+        told: None,
+    };
     if let Some(step) = plan.mirror.as_ref().filter(|_| asked.is_json()) {
         delivery.mirror(shard, journal, step);
     }
@@ -132,7 +150,11 @@ pub(crate) async fn deliver<R: Rt>(
         }
         let step = &plan.steps[step_index];
         journal.works(ended_ns);
-        let outcome = if delivery.diverged() { Outcome::Success } else { outcome(&delivered) };
+        let outcome = match delivery.told.take() {
+            Some(kind) => Outcome::of(kind),
+            None if delivery.diverged() => Outcome::Success,
+            None => outcome(&delivered),
+        };
         step.target.tell(&plan.rules.breaker, outcome, ended_ns);
         let failed = match delivered {
             Delivered::Done => return Ending::Answered,
@@ -145,6 +167,7 @@ pub(crate) async fn deliver<R: Rt>(
         let next = match &failed {
             // What went out of an upload is gone.
             _ if request.upload.is_some_and(Upload::has_begun) => Next::GiveUp,
+            Failure::Before(failed) if delivery.repeat() == Repeat::Never && retry::may_have_acted(failed.kind) => Next::GiveUp,
             // Another provider may have what this one does not know.
             Failure::Before(failed) if failed.upstream_status == Some(404) && door.stored_id().is_some() => {
                 if step_index + 1 < plan.steps.len() { Next::Target { step: step_index + 1 } } else { Next::GiveUp }
@@ -193,33 +216,22 @@ pub(crate) async fn deliver<R: Rt>(
     }
 }
 
-/// A failed attempt, by what may follow.
-enum Failure {
-    /// Nothing reached the client yet.
-    Before(Fault),
-    /// The client holds the beginning of an answer, which broke.
-    After(Fault),
-    /// A rescuing attempt failed before it added anything: the next one may try.
-    Again(Fault),
-    /// A rescuing attempt failed because its target takes no prefill.
-    WithoutPrefill(Fault),
-}
-
-impl Failure {
-    fn kind(&self) -> Kind {
-        match self {
-            Failure::Before(fault) | Failure::After(fault) | Failure::Again(fault) | Failure::WithoutPrefill(fault) => fault.kind,
-        }
-    }
-
-    fn into_fault(self) -> Fault {
-        match self {
-            Failure::Before(fault) | Failure::After(fault) | Failure::Again(fault) | Failure::WithoutPrefill(fault) => fault,
-        }
-    }
-}
-
 impl Delivery<'_> {
+    /// What is carried makes things that nobody here knows of; the methods that do not are safe to repeat.
+    fn repeat(&self) -> Repeat {
+        let is_idempotent = matches!(
+            self.request.head.method,
+            http::Method::GET | http::Method::HEAD | http::Method::OPTIONS | http::Method::PUT | http::Method::DELETE
+        );
+        if self.asked.body == BodyForm::Carried && !is_idempotent { Repeat::Never } else { Repeat::Allowed }
+    }
+
+    /// Its path is known to ask for generated text, its body is there.
+    fn counts(&self) -> bool {
+        let generates = matches!(self.door.passes, Some(Operation::Chat | Operation::Complete));
+        generates && self.request.upload.is_none() && self.request.field("content-encoding").is_none()
+    }
+
     fn has_begun(&self) -> bool {
         self.events.as_ref().is_some_and(|events| events.begun)
     }
@@ -278,7 +290,7 @@ impl Delivery<'_> {
         let delivered = self.funded(down, journal, upstream, step, now_ns, hedge).await;
         journal.watch = None;
         drop(watch);
-        journal.input(if self.asked.is_json() { self.body } else { &[] });
+        journal.input(if self.asked.is_json() || self.counts() { self.body } else { &[] });
         let ended_ns = down.shard.rt.now_ns();
         let (step, now_ns) = self.won.map_or((step, now_ns), |(index, begun_ns)| (&self.plan.steps[index], begun_ns));
         let (fault, status) = match &delivered {
@@ -370,6 +382,7 @@ impl Delivery<'_> {
         let mut translation = None;
         let is_typed = self.is_typed(upstream, step);
         let conversion = match (&self.asked.body, same && self.prefill.is_none()) {
+            _ if self.door.operation == Operation::Realtime => Conversion::Upgrade,
             (BodyForm::Carried, _) => Conversion::Raw,
             (BodyForm::Json, _) if is_typed => Conversion::Translated,
             (BodyForm::Json, false) => Conversion::Translated,
@@ -378,6 +391,7 @@ impl Delivery<'_> {
         };
         let (bent, edits);
         let outbound = match conversion {
+            Conversion::Upgrade => Outbound::Upgrade,
             Conversion::Raw | Conversion::Untouched if !self.asked.is_json() => {
                 edits = self.model_edit(step);
                 self.as_it_came(&edits)
@@ -404,7 +418,9 @@ impl Delivery<'_> {
             },
         };
         let mut head = shard.buffers.rent();
-        let signed = self.head(upstream, step, credential, conversion, &outbound, shard.rt.unix_ms()).write(self.request, &mut head);
+        let tracing = journal.tracing(journal.span());
+        let composed = self.head(upstream, step, credential, conversion, &outbound, shard.rt.unix_ms()).traced(tracing);
+        let signed = composed.write(self.request, &mut head);
         if let Err(fault) = signed {
             shard.buffers.give(head);
             return Delivered::Failed(fault);
@@ -414,6 +430,7 @@ impl Delivery<'_> {
             connect_ns: nanos(self.plan.rules.connect),
             first_byte_ns: nanos(self.plan.rules.first_byte),
             total_ns: self.total_ns,
+            repeat: self.repeat(),
         };
         let raced = match hedge {
             None => {
@@ -460,7 +477,11 @@ impl Delivery<'_> {
         let is_asked = !self.snapshot.keys.is_empty() || self.snapshot.providers.len() > 2;
         let owner = is_asked.then(|| Owner::new(&upstream.name, &self.principal.key));
         let source = Source { dialect: step.dialect.row(), framing, mode, name: &upstream.name, body, owner, clock, first_ns };
+        if conversion == Conversion::Upgrade && status == 101 {
+            return Box::pin(realtime::relay(down, journal, *incoming, &upstream.name, &self.plan.rules)).await;
+        }
         let delivered = match status {
+            _ if conversion == Conversion::Upgrade => Box::pin(self.refused(down, &mut incoming, &source, credential, &step.model)).await,
             _ if self.door.provider.is_some() => {
                 Box::pin(self.carry(down, journal, &mut incoming, &source, upstream, credential, step)).await
             }
@@ -512,10 +533,6 @@ impl Delivery<'_> {
             return Box::pin(held::translated(down, journal, incoming, source, target)).await;
         }
         if is_stream {
-            if dialect.asked_usage.is_some() && !self.asked.peek.include_usage && !self.injects(upstream) {
-                // Nobody asked for usage: what is delivered will be counted.
-                tokens::expect();
-            }
             let usage = dialect.asked_usage.filter(|_| self.injects(upstream));
             let strip = usage.map(|is_usage| Strip::usage(source.framing, is_usage)).or_else(|| Strip::whole(source.framing));
             return relay::relay(down, journal, incoming, source, strip).await;

@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 
 use smallvec::SmallVec;
 
+use crate::audited::Outgoing;
 use crate::http1::write;
 use crate::incoming::SPANS_INLINE;
 use crate::race::{Gone, unless_gone};
@@ -35,6 +36,8 @@ pub(crate) struct Downstream<'a, R: Rt> {
     /// The answer's first byte went out.
     pub(crate) committed: bool,
     pub(crate) written_bytes: u64,
+    /// Hashes the body that goes out, where the audit log holds the exchange.
+    pub(crate) outgoing: Option<Box<Outgoing>>,
 }
 
 impl<R: Rt> Downstream<'_, R> {
@@ -78,6 +81,9 @@ impl<R: Rt> Downstream<'_, R> {
         write::field(head, "content-length", itoa::Buffer::new().format(body.len()).as_bytes());
         self.end_head(head);
         let body = if self.head_only { &[][..] } else { body };
+        if let Some(outgoing) = &mut self.outgoing {
+            outgoing.update(body);
+        }
         self.write(&mut [IoSlice::new(head), IoSlice::new(body)]).await
     }
 
@@ -108,6 +114,9 @@ impl<R: Rt> Downstream<'_, R> {
         list.push(IoSlice::new(head));
         let chunked = self.minor_version > 0;
         if len > 0 && !self.head_only {
+            if let Some(outgoing) = &mut self.outgoing {
+                pieces.iter().for_each(|piece| outgoing.update(piece));
+            }
             if chunked {
                 list.push(IoSlice::new(chunk_size(&mut size, len)));
             }

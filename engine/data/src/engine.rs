@@ -14,9 +14,10 @@ use arc_swap::ArcSwap;
 use crossbeam::queue::ArrayQueue;
 use ringway_policy::counters::ShardCounters;
 use ringway_policy::lease::Now;
-use ringway_policy::record::Record;
+use ringway_policy::record::Outbox;
 use ringway_policy::snapshot::Snapshot;
 use ringway_policy::spend::Sink;
+use ringway_policy::trace::Sampler;
 use ringway_policy::tuning::Tuning;
 use rustls::ServerConfig;
 
@@ -49,7 +50,7 @@ pub struct Setup {
     pub tuning: Arc<Tuning>,
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     /// One per shard.
-    pub outboxes: Vec<Arc<ArrayQueue<Record>>>,
+    pub outboxes: Vec<Arc<Outbox>>,
     /// One per shard.
     pub counters: Vec<Arc<ShardCounters>>,
     /// Of the listener; a reload stores a new one, which the next handshake takes.
@@ -64,6 +65,10 @@ pub struct Setup {
     pub purge: fn(),
     /// Has the store asked that limits and budgets are shared through; a shard calls it where a request waits for the answer.
     pub ask: fn(),
+    /// Which exchanges are traced; `None`: their trace context is passed on and not looked at.
+    pub tracing: Option<Sampler>,
+    /// The audit log, where one is kept.
+    pub audit: Option<Arc<dyn ringway_policy::audit::Sink>>,
 }
 
 /// Where to listen.
@@ -171,6 +176,8 @@ pub fn start(setup: Setup) -> io::Result<Engine> {
             retired: retired.clone(),
             purge: setup.purge,
             ask: setup.ask,
+            tracing: setup.tracing,
+            audit: setup.audit.clone(),
             spend: spend.next(),
             started: started.clone(),
         };
@@ -235,7 +242,7 @@ struct Worker {
     busy_poll_us: u32,
     tuning: Arc<Tuning>,
     snapshot: Arc<ArcSwap<Snapshot>>,
-    outbox: Arc<ArrayQueue<Record>>,
+    outbox: Arc<Outbox>,
     trusted: Arc<Networks>,
     crew: Arc<Crew>,
     lobby: Arc<Lobby>,
@@ -245,6 +252,8 @@ struct Worker {
     retired: Arc<AtomicBool>,
     purge: fn(),
     ask: fn(),
+    tracing: Option<Sampler>,
+    audit: Option<Arc<dyn ringway_policy::audit::Sink>>,
     spend: Option<Box<dyn Sink>>,
     started: mpsc::Sender<io::Result<()>>,
 }
@@ -255,8 +264,8 @@ impl Worker {
             pin_to(core);
         }
         let started = self.started.clone();
-        let (kind, ring_entries) = (self.kind, self.ring_entries);
-        if let Err(error) = kernel::run(kind, ring_entries, |rt| self.live(rt)) {
+        let (kind, ring_entries, busy_poll_us) = (self.kind, self.ring_entries, self.busy_poll_us);
+        if let Err(error) = kernel::run(kind, ring_entries, busy_poll_us, |rt| self.live(rt)) {
             // Nobody listens any more where the start went well.
             let _ = started.send(Err(error));
         }
@@ -267,6 +276,8 @@ impl Worker {
         let shard = Shard::trusting(rt.clone(), self.index, self.tuning, self.snapshot, self.outbox, counters, self.trusted, self.lobby);
         shard.purge_with(self.purge);
         shard.ask_with(self.ask);
+        shard.trace_with(self.tracing);
+        shard.audit_into(self.audit);
         shard.spend_into(self.spend);
         for fd in self.listeners {
             match Bound::new(&rt, fd) {
@@ -274,7 +285,6 @@ impl Worker {
                 Err(error) => return drop(self.started.send(Err(error))),
             }
         }
-        let _ = self.busy_poll_us;
         let (shard_there, crew, drain_ms, retired) = (shard.clone(), self.crew, self.drain_ms.clone(), self.retired);
         shard.spawn(async move {
             let on_wake = move || {

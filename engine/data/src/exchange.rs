@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 
+use ringway_adapters::dialect::realtime;
 use ringway_adapters::door::{self, Door};
 use ringway_adapters::fault::{Fault, Kind};
 use ringway_adapters::json::peek;
@@ -13,7 +14,7 @@ use ringway_adapters::operation::Operation;
 use ringway_policy::facts::Facts;
 use ringway_policy::key::Principal;
 use ringway_policy::pipeline::{Admitted, Pipeline};
-use ringway_policy::plan::{self, Plan, Step};
+use ringway_policy::plan::{self, Plan};
 use ringway_policy::quota;
 use ringway_policy::record::{Subject, Why};
 use ringway_policy::snapshot::Snapshot;
@@ -22,7 +23,7 @@ use ringway_policy::tags::{self, Tags};
 use smallvec::SmallVec;
 
 use crate::answer;
-use crate::carried;
+use crate::audited;
 use crate::classify::{Asked, classify};
 use crate::deliver;
 use crate::downstream::{Downstream, WriteEnd};
@@ -30,13 +31,13 @@ use crate::encoding;
 use crate::journal::Journal;
 use crate::listener::Peer;
 use crate::local;
-use crate::owners;
 use crate::queue::{self, NoRoom, Who};
 use crate::relay;
 use crate::request::Request;
 use crate::rt::Rt;
 use crate::says::Said;
 use crate::shard::Shard;
+use crate::stored::{self, Names};
 
 /// What becomes of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,10 +82,15 @@ pub(crate) async fn exchange<R: Rt>(down: &mut Downstream<'_, R>, peer: &Peer, r
         let ending = local::probe(down, path).await;
         return after(down, &ending);
     }
+    if request.head.method == http::Method::OPTIONS
+        && let Some(ending) = local::preflight(down, request).await
+    {
+        return after(down, &ending);
+    }
     let _running = Running::begin(shard);
     let mut journal = Journal::begin(shard, peer, Some(request));
     let mut pipeline = None;
-    let door = door::find(path, request.field("anthropic-version").is_some());
+    let door = request.door();
     let dialect = door.as_ref().map_or(door::DIALECT_WITHOUT_DOOR, |door| door.dialect);
     let ending = match door {
         Some(door) => run(down, &mut journal, &mut pipeline, request, &door).await,
@@ -102,6 +108,7 @@ pub(crate) async fn exchange<R: Rt>(down: &mut Downstream<'_, R>, peer: &Peer, r
         ending => ending,
     };
     settle(down, &mut journal, pipeline, &ending);
+    audited::end(down, &journal);
     shard.leave(journal.record);
     after(down, &ending)
 }
@@ -110,7 +117,7 @@ pub(crate) async fn exchange<R: Rt>(down: &mut Downstream<'_, R>, peer: &Peer, r
 pub(crate) async fn refuse<R: Rt>(down: &mut Downstream<'_, R>, peer: &Peer, request: Option<&Request<'_>>, status: u16, fault: Fault) {
     let mut journal = Journal::begin(down.shard, peer, request);
     down.keep_alive = false;
-    let door = request.and_then(|request| door::find(request.path(), request.field("anthropic-version").is_some()));
+    let door = request.and_then(Request::door);
     if let Some(door) = &door {
         journal.dialect(door.operation, door.dialect);
     }
@@ -130,6 +137,10 @@ async fn run<R: Rt>(
     let shard = down.shard;
     let snapshot = shard.snapshot();
     journal.dialect(door.operation, door.dialect);
+    if let Some(cors) = &snapshot.cors {
+        journal.site = cors.listed(request.field("origin")).cloned();
+    }
+    journal.asks_for(door.asks());
     let mut is_crowded = false;
     if shard.counters.in_flight.load(Ordering::Relaxed) > shard.tuning.in_flight_max as u64 {
         match snapshot.queue {
@@ -214,6 +225,10 @@ async fn run<R: Rt>(
         (planned, ..) => planned,
     };
     match planned {
+        Ok(plan) if audited::is_asked(&snapshot, &principal, &plan) => match Box::pin(audited::begin(down, journal, request)).await {
+            Ok(()) => deliver::deliver(down, journal, &snapshot, &principal, request, door, &asked, &body, &plan).await,
+            Err(fault) => fault.into(),
+        },
         Ok(plan) => deliver::deliver(down, journal, &snapshot, &principal, request, door, &asked, &body, &plan).await,
         Err(fault) => fault.into(),
     }
@@ -242,8 +257,9 @@ fn admit<R: Rt>(
     let at = journal.at(journal.begun_ns());
     // Of a form or a file the bytes are no tokens.
     let body_bytes = body.len() + request.upload.and_then(|upload| upload.len).unwrap_or(0) as usize;
+    let names = Names { path: door.upstream_path, body };
     let body = if asked.is_json() { body } else { &[] };
-    let said = Said { request, body, principal: &principal, tags, now: at.now, needs: Default::default() };
+    let said = Said { request, body, principal: &principal, tags, now: at.now, unread: asked.unread, needs: Default::default() };
     let mut facts = Facts {
         operation: door.operation,
         dialect: door.dialect,
@@ -264,15 +280,19 @@ fn admit<R: Rt>(
         (facts.model, facts.fallbacks) = (name, &[]);
     }
     let draw = &mut || shard.rt.random();
-    let mut plan = planned(journal, snapshot, door, &facts, body_bytes, &principal, at, draw)?;
+    let mut plan = planned(journal, snapshot, door, &facts, body_bytes, names, &principal, at, draw)?;
     if let Admitted::Instead(name) = pipeline.admit(snapshot, &facts, &plan, &mut journal.bill, at)? {
         // A budget is used up and names who stands in. It is not asked a second time.
         (facts.model, facts.fallbacks) = (&name, &[]);
-        plan = planned(journal, snapshot, door, &facts, body_bytes, &principal, at, draw)?;
-        journal.record.downgraded = Some(name.clone());
+        plan = planned(journal, snapshot, door, &facts, body_bytes, names, &principal, at, draw)?;
+        journal.record.downgraded = Some(Box::new(name.clone()));
         pipeline.admit(snapshot, &facts, &plan, &mut journal.bill, at)?;
     }
     journal.admitted(shard.rt.now_ns());
+    if let (Some(upload), Some(bytes_max)) = (request.upload, plan.rules.body_bytes_max) {
+        // Its length may not be known yet.
+        upload.limit(bytes_max as u64);
+    }
     Ok(plan)
 }
 
@@ -284,6 +304,7 @@ fn planned(
     door: &Door<'_>,
     facts: &Facts<'_>,
     len: usize,
+    names: Names<'_>,
     principal: &Principal,
     at: quota::At,
     draw: &mut dyn FnMut() -> u64,
@@ -295,7 +316,7 @@ fn planned(
             refused.fault
         })?,
     };
-    keep_maker(&mut plan, snapshot, door, principal)?;
+    stored::keep_maker(&mut plan, snapshot, door, principal, names)?;
     journal.record.route = plan.route.clone();
     let trail = &mut journal.record.trail;
     trail.append(&plan.trail);
@@ -307,28 +328,6 @@ fn planned(
         trail.pass_over(Subject::Target(step.target.clone()), Why::NotPermitted);
     })?;
     Ok(plan)
-}
-
-/// What is stored at a provider is nowhere else: of the plan stays the one that made what the path names, where that is remembered; all
-/// that may have made it, where it is not; the first one, where the path names nothing. A stored answer is its key's alone.
-///
-/// # Errors
-/// `NotFound` where another key made it, or nobody knows which one did.
-fn keep_maker(plan: &mut Plan, snapshot: &Snapshot, door: &Door<'_>, principal: &Principal) -> Result<(), Fault> {
-    let is_bound = door.binds_to_key() && !snapshot.keys.is_empty();
-    let owner = door.id.filter(|_| is_bound || door.stored_id().is_some()).and_then(owners::find);
-    if is_bound && !owner.is_some_and(|owner| owner.is_of_key(&principal.key)) {
-        return Err(carried::unknown_id(door.id.unwrap_or_default()));
-    }
-    let is_stored = matches!(door.operation, Operation::Files | Operation::Batch | Operation::Passthrough);
-    let made = |step: &Step| owner.is_some_and(|owner| owner.is_of_provider(&snapshot.providers[step.provider].name));
-    if let Some(index) = plan.steps.iter().position(made) {
-        plan.steps.swap(0, index);
-        plan.steps.truncate(1);
-    } else if is_stored && door.stored_id().is_none() {
-        plan.steps.truncate(1);
-    }
-    Ok(())
 }
 
 /// Ends the exchange: the stages settle, and the record is ready to leave. In place: a record is large, and each move copies it.
@@ -405,6 +404,7 @@ pub(crate) fn key<'a>(request: &Request<'a>) -> Option<&'a str> {
         .or_else(|| request.field("api-key"))
         .or_else(|| request.field("x-goog-api-key"))
         .or_else(|| request.query()?.split('&').find_map(|pair| pair.strip_prefix("key=")))
+        .or_else(|| realtime::key_of(request.field(realtime::PROTOCOL_FIELD)?))
 }
 
 fn no_door(path: &str) -> Fault {

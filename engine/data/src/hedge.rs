@@ -52,6 +52,8 @@ pub(crate) struct Second {
     pub(crate) watch: Watch,
     /// Where its promises begin on the bill.
     pub(crate) rows_from: usize,
+    /// Its span in the exchange's trace; 0 where tracing is off.
+    pub(crate) span: u64,
 }
 
 /// A second attempt that goes on.
@@ -218,6 +220,7 @@ impl Second {
             times: Default::default(),
             tier: None,
             overtaken: false,
+            span: self.span,
         };
         became.note(&mut line, input_tokens, now_ns.saturating_sub(self.begun_ns));
         line

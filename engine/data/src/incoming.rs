@@ -61,6 +61,16 @@ enum Body {
     Ended,
 }
 
+/// What the request makes the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expects {
+    Body,
+    /// It was HEAD.
+    NoBody,
+    /// It asked for another protocol.
+    Upgrade,
+}
+
 /// What `head` reads before there is an `Incoming`.
 pub(crate) enum HeadEnd {
     Gone,
@@ -76,7 +86,7 @@ impl<R: Rt> Incoming<R> {
         connection: Connection<R>,
         gone: &mut dyn Gone,
         deadline_ns: u64,
-        head_only: bool,
+        expects: Expects,
         name: &str,
     ) -> Result<Box<Incoming<R>>, HeadEnd> {
         let mut buffer = shard.buffers.rent();
@@ -105,10 +115,10 @@ impl<R: Rt> Incoming<R> {
                 }
                 Ok(_) => {}
             }
-            while let Some(head) =
-                parse_response(&buffer, HEAD_LIMITS, head_only).map_err(|refusal| HeadEnd::Fault(malformed(name, refusal.reason)))?
+            while let Some(head) = parse_response(&buffer, HEAD_LIMITS, expects == Expects::NoBody)
+                .map_err(|refusal| HeadEnd::Fault(malformed(name, refusal.reason)))?
             {
-                if head.status >= 200 {
+                if head.status >= 200 || (head.status == 101 && expects == Expects::Upgrade) {
                     return Incoming::new(connection, head, buffer, name).map_err(HeadEnd::Fault);
                 }
                 interim_count += 1;
@@ -135,6 +145,13 @@ impl<R: Rt> Incoming<R> {
         };
         let read_bytes = buffer.len() as u64;
         Ok(Box::new(Incoming { connection, at: head.len, head, buffer, body, spans: SmallVec::new(), inflater, timer: None, read_bytes }))
+    }
+
+    /// The connection speaks another protocol from here on, which `buffer` holds the first bytes of.
+    pub(crate) fn into_upgraded(self) -> (Connection<R>, Vec<u8>) {
+        let mut buffer = self.buffer;
+        buffer.drain(..self.head.len);
+        (self.connection, buffer)
     }
 
     pub(crate) fn field(&self, name: &str) -> Option<&[u8]> {

@@ -18,7 +18,9 @@ use ringway_policy::quota::{At, Bill, Flow, Quota};
 use ringway_policy::record::{Attempt, CLIENT_ID_BYTES_MAX, Delivered, END_USER_BYTES_MAX, MODEL_BYTES_MAX, Record, Subject, Trail, Why};
 use ringway_policy::snapshot::{TargetId, Upstream};
 use ringway_policy::tags::Tags;
+use ringway_policy::trace::{Sampler, Trace};
 
+use crate::compose::{State, Tracing};
 use crate::explain::{self, explains};
 use crate::forwarded;
 use crate::http1::write;
@@ -46,6 +48,10 @@ pub(crate) struct Journal {
     lacks_input: bool,
     /// A limit that others wait for.
     behind: Option<Arc<Quota>>,
+    /// The site whose page asks, where it may read the answer.
+    pub(crate) site: Option<Arc<str>>,
+    /// What is asked for, whatever carries it.
+    asks: Operation,
 }
 
 /// What the running attempt's tokens cost.
@@ -115,6 +121,7 @@ impl Journal {
             cut: false,
             trail,
             mirror_of: None,
+            trace: shard.tracing().map(|sampler| Box::new(trace_of(shard, sampler, request))),
         };
         Journal::of(record, now_ns, Some(now_ns))
     }
@@ -123,8 +130,8 @@ impl Journal {
     fn of(record: Record, begun_ns: u64, working_since_ns: Option<u64>) -> Journal {
         let (bill, price) = (Bill::default(), Price::Free);
         let (losses, admitted_ns, ended_ns) = (Vec::new(), begun_ns, None);
-        let (watch, lacks_input, behind) = (None, false, None);
-        Journal { record, losses, watch, bill, price, begun_ns, admitted_ns, ended_ns, working_since_ns, lacks_input, behind }
+        let (watch, lacks_input, behind, site, asks) = (None, false, None, None, record.operation);
+        Journal { record, losses, watch, bill, price, begun_ns, admitted_ns, ended_ns, working_since_ns, lacks_input, behind, site, asks }
     }
 
     /// The journal of a copy of this exchange's request. No limit and no budget counts the copy.
@@ -132,6 +139,7 @@ impl Journal {
         let record = Record {
             id: fresh_id(shard),
             mirror_of: Some(Box::new(self.record.id)),
+            trace: self.record.trace.as_ref().map(|trace| Box::new(trace.copied(shard.rt.random()))),
             attempts: Vec::new(),
             overhead_ns: 0,
             trail: Trail::default(),
@@ -245,7 +253,11 @@ impl Journal {
         let (provider, model) = (upstream.name.clone(), step.model.clone());
         self.record.provider = Some(provider.clone());
         self.record.model = Some(model.clone());
-        let usage = Usage::default();
+        let (usage, span) = (Usage::default(), self.take_span());
+        if self.record.attempts.is_empty() {
+            // Most records have one, and a vector's own first step is room for four.
+            self.record.attempts.reserve_exact(1);
+        }
         self.record.attempts.push(Attempt {
             provider,
             model,
@@ -258,7 +270,37 @@ impl Journal {
             times: Default::default(),
             tier: None,
             overtaken: false,
+            span,
         });
+    }
+
+    /// What tells the provider of the attempt that is asked with `span`, and whether the caller's own state goes along.
+    pub(crate) fn tracing(&self, span: u64) -> Option<Tracing> {
+        let trace = self.record.trace.as_ref()?;
+        let state = if trace.parent.is_some() { State::GoesAlong } else { State::Ends };
+        Some(Tracing { traceparent: trace.traceparent(span), state })
+    }
+
+    /// The running attempt's span; 0 where tracing is off.
+    pub(crate) fn span(&self) -> u64 {
+        self.record.attempts.last().map_or(0, |attempt| attempt.span)
+    }
+
+    /// A span for an attempt; 0 where tracing is off.
+    pub(crate) fn take_span(&mut self) -> u64 {
+        self.record.trace.as_mut().map_or(0, |trace| trace.child())
+    }
+
+    /// The running attempt was asked with this span.
+    pub(crate) fn keep_span(&mut self, span: u64) {
+        if let Some(attempt) = self.record.attempts.last_mut() {
+            attempt.span = span;
+        }
+    }
+
+    /// The span of the attempt that is to begin next.
+    pub(crate) fn next_span(&self) -> u64 {
+        self.record.trace.as_ref().map_or(0, |trace| trace.next_child())
     }
 
     /// Puts an attempt that ran beside the last one before it: the last one is the one that goes on.
@@ -274,6 +316,7 @@ impl Journal {
         self.bill.settle_attempt(&self.record.usage, cost, at);
         if let Some(attempt) = self.record.attempts.last_mut() {
             attempt.total_ns = now_ns.saturating_sub(begun_ns);
+            attempt.times.begun_ns = begun_ns.saturating_sub(self.begun_ns);
             attempt.fault = fault;
             attempt.status = status.unwrap_or(attempt.status);
             attempt.cost = cost;
@@ -325,13 +368,20 @@ impl Journal {
         bill.delivered(text_bytes, || at(record, *begun_ns, now_ns()))
     }
 
+    /// Tells limits and budgets what a session has come to so far.
+    pub(crate) fn used(&mut self, seen: &Seen, now_ns: u64) -> Flow {
+        self.usage(seen);
+        let (cost, at) = (self.running_cost(), self.at(now_ns));
+        self.bill.uses(&self.record.usage, cost, at)
+    }
+
     /// Takes the usage that was seen, or counts what was delivered.
     pub(crate) fn usage(&mut self, seen: &Seen) {
         let bill = seen.bill();
         (self.record.usage, self.record.provenance, self.record.tier) = (bill.usage, bill.provenance, seen.tier);
         let is_counted = bill.provenance == Provenance::Delivered && (bill.lacks_input || bill.usage != Usage::default());
         self.record.delivered =
-            is_counted.then(|| Box::new(Delivered { bytes: seen.text_bytes, events: seen.event_count, counter: tokens::counter() }));
+            is_counted.then(|| Box::new(Delivered { bytes: seen.text_bytes, events: seen.event_count, counter: tokens::COUNTER }));
         // Speech is billed by its text, and its answer tells nothing.
         self.lacks_input = bill.lacks_input || (self.record.operation == Operation::Speech && seen.usage.is_none());
     }
@@ -341,7 +391,7 @@ impl Journal {
         if !std::mem::take(&mut self.lacks_input) {
             return;
         }
-        match self.record.operation {
+        match self.asks {
             Operation::Chat | Operation::Complete | Operation::Embed | Operation::Moderate | Operation::Rerank => {
                 self.record.usage.input = tokens::count_request(body);
             }
@@ -353,6 +403,11 @@ impl Journal {
     pub(crate) fn dialect(&mut self, operation: Operation, dialect: DialectId) {
         self.record.operation = operation;
         self.record.dialect = Some(dialect);
+    }
+
+    /// What is asked for where a passthrough carries it: its input counts as that of any other.
+    pub(crate) fn asks_for(&mut self, operation: Operation) {
+        self.asks = operation;
     }
 
     /// The `x-ringway-*` fields of an answer that begins at `now_ns`.
@@ -411,6 +466,13 @@ impl Journal {
             self.record.status = fault.map_or(499, Fault::status);
         }
     }
+}
+
+/// The trace of a request that begins.
+#[cold]
+fn trace_of<R: Rt>(shard: &Shard<R>, sampler: Sampler, request: Option<&Request<'_>>) -> Trace {
+    let field = |name: &str| request.and_then(|request| request.field(name));
+    Trace::begin(sampler, field("traceparent"), field("tracestate"), || shard.rt.random())
 }
 
 fn at(record: &Record, begun_ns: u64, now_ns: u64) -> At {

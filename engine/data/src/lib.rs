@@ -3,6 +3,7 @@
 mod ahead;
 mod answer;
 mod attempt;
+mod audited;
 pub mod buffers;
 mod carried;
 mod classify;
@@ -36,6 +37,7 @@ pub mod proxy_protocol;
 pub mod queue;
 pub mod race;
 mod rate;
+mod realtime;
 mod relay;
 mod request;
 pub mod rt;
@@ -45,6 +47,7 @@ mod sign;
 pub mod signal;
 #[cfg(test)]
 mod sim_tests;
+mod stored;
 mod strip;
 pub mod tls;
 mod typed;

@@ -40,6 +40,30 @@ pub(crate) async fn probe<R: Rt>(down: &mut Downstream<'_, R>, path: &str) -> En
     written.into()
 }
 
+/// How long a browser remembers what it was told.
+const PREFLIGHT_S: &[u8] = b"600";
+/// Longest list of fields that a browser asks for.
+const ASKED_FIELDS_MAX: usize = 2048;
+
+/// A browser's question before a request of a listed site: no key comes with it, and policy does not see it. `None` where it is
+/// no such question, or the site is not listed: then it is a request like any other.
+pub(crate) async fn preflight<R: Rt>(down: &mut Downstream<'_, R>, request: &Request<'_>) -> Option<Ending> {
+    request.field("access-control-request-method")?;
+    let snapshot = down.shard.snapshot();
+    let site = snapshot.cors.as_ref()?.listed(request.field("origin"))?;
+    let mut head = down.shard.buffers.rent();
+    write::status_line(&mut head, 200);
+    answer::cors_fields(&mut head, site);
+    write::field(&mut head, "access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE");
+    if let Some(fields) = request.field("access-control-request-headers").filter(|fields| fields.len() <= ASKED_FIELDS_MAX) {
+        write::field(&mut head, "access-control-allow-headers", fields.as_bytes());
+    }
+    write::field(&mut head, "access-control-max-age", PREFLIGHT_S);
+    let written = down.answer(&mut head, b"").await;
+    down.shard.buffers.give(head);
+    Some(written.into())
+}
+
 /// `GET /v1/models` and `/v1/models/ID`: what this key may call.
 pub(crate) async fn models<R: Rt>(
     down: &mut Downstream<'_, R>,

@@ -23,12 +23,22 @@ impl Owner {
         Owner { provider: hash(provider) as u32, key: hash(key) as u32 }
     }
 
+    /// Of whichever key: nobody knows which one made it.
+    pub(crate) fn of_provider(provider: &str) -> Owner {
+        Owner { provider: hash(provider) as u32, key: 0 }
+    }
+
     pub(crate) fn is_of_provider(self, provider: &str) -> bool {
         self.provider == hash(provider) as u32
     }
 
     pub(crate) fn is_of_key(self, key: &str) -> bool {
         self.key == hash(key) as u32
+    }
+
+    /// Of a key that is known and is not this one.
+    pub(crate) fn is_of_another(self, key: &str) -> bool {
+        self.key != 0 && !self.is_of_key(key)
     }
 
     fn word(self) -> u64 {
@@ -53,8 +63,11 @@ fn places(hash: u64) -> impl Iterator<Item = &'static Slot> {
     (0..PLACES).map(move |place| &slots()[(first + place) % IDS_MAX])
 }
 
-/// Remembers an id. Where all of its places are taken, one that another id has is given up.
+/// Remembers an id. What is known to be of a key stays that key's: nobody gets it by naming it. Where all of its places are taken, one that another id has is given up.
 pub(crate) fn remember(id: &str, owner: Owner) {
+    if find(id).is_some_and(|known| known.key != 0 && known.key != owner.key) {
+        return;
+    }
     let hash = hash(id);
     let word = owner.word();
     let is_free = |slot: &&Slot| {
@@ -103,12 +116,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_of_whoever_made_it_last() {
+    fn an_id_stays_with_the_key_that_made_it() {
         assert_eq!(find("owners-test-1"), None);
-        remember("owners-test-1", Owner::new("a", "k"));
-        remember("owners-test-1", Owner::new("b", "k2"));
+        remember("owners-test-1", Owner::of_provider("a"));
         let owner = find("owners-test-1").unwrap();
-        assert!(owner.is_of_provider("b") && owner.is_of_key("k2") && !owner.is_of_key("k"));
+        assert!(owner.is_of_provider("a") && !owner.is_of_key("k") && !owner.is_of_another("k"));
+        remember("owners-test-1", Owner::new("b", "k"));
+        for other in [Owner::new("c", "k2"), Owner::of_provider("c")] {
+            remember("owners-test-1", other);
+            let owner = find("owners-test-1").unwrap();
+            assert!(owner.is_of_provider("b") && owner.is_of_key("k") && owner.is_of_another("k2") && !owner.is_of_another("k"));
+        }
     }
 
     #[test]

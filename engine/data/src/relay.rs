@@ -205,8 +205,23 @@ fn incomplete(name: &str) -> Fault {
     Fault::new(Kind::UpstreamCut, format!("upstream {name} ended the answer before it was complete"))
 }
 
-/// Cuts `pieces` before the event with the end marker: to a client it would be the clean end that this answer has not.
+/// Cuts `pieces` before the event with the end marker, or before the array's end: to a client it would be the clean end that this answer has not.
 fn leave_out_end(dialect: &Dialect, framing: Framing, pieces: &mut SmallVec<[&[u8]; SPANS_INLINE]>) {
+    if framing == Framing::JsonArray {
+        // The bracket that closes the array stands last.
+        while let Some(piece) = pieces.last_mut() {
+            *piece = piece.trim_ascii_end();
+            if let Some(open) = piece.strip_suffix(b"]") {
+                *piece = open;
+                return;
+            }
+            if !piece.is_empty() {
+                return;
+            }
+            pieces.pop();
+        }
+        return;
+    }
     let found = pieces.iter().enumerate().find_map(|(index, piece)| Some((index, memchr::memmem::find(piece, dialect.end_marker)?)));
     let Some((index, at)) = found else { return };
     pieces.truncate(index + 1);

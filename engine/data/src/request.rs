@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use ringway_adapters::door::{self, Door};
 use ringway_adapters::fault::{Fault, Kind};
 
 use crate::http1::head::{Framing, RequestHead};
@@ -24,6 +25,11 @@ impl<'a> Request<'a> {
 
     pub(crate) fn query(&self) -> Option<&'a str> {
         self.head.query.clone().map(|span| text(&self.bytes[span]))
+    }
+
+    /// What its path is the door of.
+    pub(crate) fn door(&self) -> Option<Door<'a>> {
+        door::find(self.path(), &|name| self.field(name).is_some())
     }
 
     /// The first field of this name.

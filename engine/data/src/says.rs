@@ -19,6 +19,8 @@ pub(crate) struct Said<'a> {
     pub(crate) principal: &'a Principal,
     pub(crate) tags: Tags<'a>,
     pub(crate) now: Now,
+    /// Why the model is not known.
+    pub(crate) unread: Option<&'static str>,
     pub(crate) needs: OnceCell<Needs<'a>>,
 }
 
@@ -91,5 +93,9 @@ impl Says for Said<'_> {
 
     fn unix_s(&self) -> u64 {
         self.now.unix_ms / 1_000
+    }
+
+    fn unread(&self) -> Option<&str> {
+        self.unread
     }
 }

@@ -7,13 +7,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Cache};
-use crossbeam::queue::ArrayQueue;
+use ringway_policy::audit;
 use ringway_policy::counters::ShardCounters;
 use ringway_policy::lease::Now;
 use ringway_policy::quota::Bill;
-use ringway_policy::record::Record;
+use ringway_policy::record::{Outbox, Record};
 use ringway_policy::snapshot::Snapshot;
 use ringway_policy::spend::{Charge, Sink};
+use ringway_policy::trace::Sampler;
 use ringway_policy::tuning::Tuning;
 
 use crate::buffers::Buffers;
@@ -46,7 +47,7 @@ pub struct Shard<R: Rt> {
     pub buffers: Buffers,
     pub pools: Pools<R>,
     pub counters: Arc<ShardCounters>,
-    pub outbox: Arc<ArrayQueue<Record>>,
+    pub outbox: Arc<Outbox>,
     /// Whose X-Forwarded-For is believed; see `forwarded`.
     pub trusted: Arc<Networks>,
     snapshot: RefCell<Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>>,
@@ -60,6 +61,10 @@ pub struct Shard<R: Rt> {
     purge: Cell<fn()>,
     /// Has the shared store asked.
     ask: Cell<fn()>,
+    /// Which exchanges are traced; `None`: tracing is off.
+    tracing: Cell<Option<Sampler>>,
+    /// The audit log, where one is kept.
+    pub(crate) audit: RefCell<Option<Arc<dyn audit::Sink>>>,
     /// `/readyz` says no, although everything is served as before.
     retired: Cell<bool>,
     drain: Signal,
@@ -79,7 +84,7 @@ impl<R: Rt> Shard<R> {
         index: u16,
         tuning: Arc<Tuning>,
         snapshot: Arc<ArcSwap<Snapshot>>,
-        outbox: Arc<ArrayQueue<Record>>,
+        outbox: Arc<Outbox>,
         counters: Arc<ShardCounters>,
     ) -> Rc<Shard<R>> {
         Shard::trusting(rt, index, tuning, snapshot, outbox, counters, Arc::default(), Arc::default())
@@ -92,7 +97,7 @@ impl<R: Rt> Shard<R> {
         index: u16,
         tuning: Arc<Tuning>,
         snapshot: Arc<ArcSwap<Snapshot>>,
-        outbox: Arc<ArrayQueue<Record>>,
+        outbox: Arc<Outbox>,
         counters: Arc<ShardCounters>,
         trusted: Arc<Networks>,
         lobby: Arc<Lobby>,
@@ -114,6 +119,8 @@ impl<R: Rt> Shard<R> {
             spend: RefCell::default(),
             purge: Cell::new(|| {}),
             ask: Cell::new(|| {}),
+            tracing: Cell::new(None),
+            audit: RefCell::default(),
             retired: Cell::new(false),
             drain: Signal::default(),
             cut: Signal::default(),
@@ -166,6 +173,15 @@ impl<R: Rt> Shard<R> {
         self.ask.set(ask);
     }
 
+    /// Turns tracing on.
+    pub fn trace_with(&self, sampler: Option<Sampler>) {
+        self.tracing.set(sampler);
+    }
+
+    pub(crate) fn tracing(&self) -> Option<Sampler> {
+        self.tracing.get()
+    }
+
     /// Waits until the shared store has answered what `bill` asks, or for `ANSWER_WAIT`. False where there is nothing to wait for,
     /// or no answer came.
     pub async fn asked(&self, bill: &Bill) -> bool {
@@ -181,6 +197,11 @@ impl<R: Rt> Shard<R> {
             self.wheel.sleep(ANSWER_LOOK).await;
         }
         true
+    }
+
+    /// Sets where exchanges are noted that the audit log must hold.
+    pub fn audit_into(&self, sink: Option<Arc<dyn audit::Sink>>) {
+        *self.audit.borrow_mut() = sink;
     }
 
     /// Sets where the shard leaves what its exchanges cost.
@@ -297,7 +318,7 @@ mod tests {
         let snapshot = Snapshot::compile(&config, ringway_adapters::provider::builtins(), None, 1).unwrap();
         let dropped = sim::run(1, |rt| async move {
             let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
-            let shard = Shard::new(rt, 0, Arc::default(), snapshot, Arc::new(ArrayQueue::new(1)), Arc::default());
+            let shard = Shard::new(rt, 0, Arc::default(), snapshot, Arc::new(Outbox::new(1)), Arc::default());
             let charge = Charge { account_id: 1, window_start_ms: 0, amount: 1 };
             // Without a sink nothing is kept, and nothing is missing.
             shard.append(&[charge]);

@@ -3,11 +3,12 @@
 //! To leave out the one usage event that the gateway asked for and the client did not: before the finish reason everything goes by
 //! untouched. From the read that holds it on, events go out whole: the tail of an unfinished one is held (at most `TAIL_BYTES_MAX`),
 //! because it may be the one to leave out. Binary messages and the elements of an array go out whole from the first one on: where a
-//! stream breaks inside one, the client has nothing of it, and the one error event stands where the next would. Only of an element
-//! that is too long to hold has it a part; such a stream goes by as it comes from there on, and a break ends it without a word.
+//! stream breaks inside one, the client has nothing of it, and the one error event stands where the next would. One that is too long to
+//! hold is malformed, which ends the stream in the same way.
 
 use ringway_adapters::frame::Framing;
 use ringway_adapters::frame::event_stream::FRAME_BYTES_MAX;
+use ringway_adapters::frame::sse::EVENT_BYTES_MAX;
 use smallvec::SmallVec;
 
 use crate::downstream::{Downstream, Last, WriteEnd};
@@ -19,8 +20,9 @@ const TAIL_BYTES_MAX: usize = 64 * 1024;
 /// The longest unfinished event of a framing that is held.
 fn held_bytes_max(framing: Framing) -> usize {
     match framing {
-        // A longer one is malformed.
+        // A longer one is malformed. What stands between two elements is held with the second.
         Framing::EventStream => FRAME_BYTES_MAX,
+        Framing::JsonArray => EVENT_BYTES_MAX + TAIL_BYTES_MAX,
         _ => TAIL_BYTES_MAX,
     }
 }

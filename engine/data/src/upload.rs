@@ -36,6 +36,8 @@ impl Beginning {
     pub(crate) fn of(door: &Door<'_>, content_type: Option<&str>) -> Option<Beginning> {
         let form = content_type.and_then(FormReader::of_content_type);
         match (door.operation, form) {
+            // What it refers to stands anywhere in it.
+            (Operation::Passthrough, _) if !door.references().is_empty() => None,
             (Operation::Passthrough | Operation::Files, _) => Some(Beginning::Any),
             // The path names the model.
             (Operation::Image | Operation::Transcribe, Some(_)) if door.model().is_some() => Some(Beginning::Any),
@@ -68,6 +70,7 @@ pub(crate) struct Upload {
     /// Its bytes, where the client announced them.
     pub(crate) len: Option<u64>,
     begun: Cell<bool>,
+    bytes_max: Cell<u64>,
 }
 
 impl Upload {
@@ -79,10 +82,15 @@ impl Upload {
         let len = if let Left::Length(len) = left { Some(len) } else { None };
         let bytes = read_bytes as u64;
         if len.is_some_and(|len| bytes.saturating_add(len) > BODY_BYTES_MAX) {
-            return Err(too_large());
+            return Err(too_large(BODY_BYTES_MAX));
         }
-        let rest = Rest { left, buffer: Vec::new(), at: 0, bytes };
-        Ok(Upload { rest: Cell::new(Some(Box::new(rest))), len, begun: Cell::new(false) })
+        let rest = Rest { left, buffer: Vec::new(), at: 0, bytes, bytes_max: BODY_BYTES_MAX };
+        Ok(Upload { rest: Cell::new(Some(Box::new(rest))), len, begun: Cell::new(false), bytes_max: Cell::new(BODY_BYTES_MAX) })
+    }
+
+    /// No more than `bytes_max` of the whole body is passed on.
+    pub(crate) fn limit(&self, bytes_max: u64) {
+        self.bytes_max.set(bytes_max.min(BODY_BYTES_MAX));
     }
 
     /// Some of it went out: no other attempt can be made.
@@ -101,7 +109,9 @@ impl Upload {
     /// To take bytes, until it is put back.
     pub(crate) fn take(&self) -> Option<Box<Rest>> {
         self.begun.set(true);
-        self.rest.take()
+        let mut rest = self.rest.take()?;
+        rest.bytes_max = self.bytes_max.get();
+        Some(rest)
     }
 
     pub(crate) fn put_back(&self, rest: Box<Rest>) {
@@ -124,6 +134,7 @@ pub(crate) struct Rest {
     pub(crate) buffer: Vec<u8>,
     at: usize,
     bytes: u64,
+    bytes_max: u64,
 }
 
 /// What the buffer holds.
@@ -168,8 +179,8 @@ impl Rest {
         };
         if let Piece::Data(span) = &piece {
             self.bytes += span.len() as u64;
-            if self.bytes > BODY_BYTES_MAX {
-                return Err(too_large());
+            if self.bytes > self.bytes_max {
+                return Err(too_large(self.bytes_max));
             }
         }
         Ok(piece)
@@ -202,8 +213,8 @@ fn too_late() -> Fault {
     Fault::new(Kind::RequestTimeout, "the request did not arrive whole in time; send it without pauses")
 }
 
-fn too_large() -> Fault {
-    Fault::new(Kind::RequestTooLarge, format!("the body has more than the {BODY_BYTES_MAX} bytes that are passed on; send less"))
+fn too_large(bytes_max: u64) -> Fault {
+    Fault::new(Kind::RequestTooLarge, format!("the body has more than the {bytes_max} bytes that are passed on; send less"))
 }
 
 #[cfg(test)]
@@ -245,7 +256,13 @@ mod tests {
     fn an_upload_has_a_bound() {
         let announced = Upload::new(Left::Length(BODY_BYTES_MAX), 1);
         assert_eq!(announced.err().map(|fault| fault.kind), Some(Kind::RequestTooLarge));
-        let mut rest = Rest { left: Left::Length(9), buffer: b"x".to_vec(), at: 0, bytes: BODY_BYTES_MAX };
+        let mut rest = Rest { left: Left::Length(9), buffer: b"x".to_vec(), at: 0, bytes: BODY_BYTES_MAX, bytes_max: BODY_BYTES_MAX };
         assert_eq!(rest.next().err().map(|fault| fault.kind), Some(Kind::RequestTooLarge));
+        let upload = Upload::new(Left::Chunked(Default::default()), 10).expect("it is small");
+        upload.limit(12);
+        let mut rest = upload.take().expect("nobody has it");
+        rest.buffer.extend_from_slice(b"2\r\nab\r\n1\r\nc\r\n");
+        assert!(matches!(rest.next(), Ok(Piece::Data(_))));
+        assert_eq!(rest.next().err().map(|fault| fault.kind), Some(Kind::RequestTooLarge), "also where no length was announced");
     }
 }

@@ -63,6 +63,9 @@ pub struct Access {
     pub priority: Option<At<Class>>,
     /// Whether its requests may ask with `x-ringway-explain: 1` how their targets were chosen. Absent: what the file says for all.
     pub explain: Option<At<bool>>,
+    /// `requests`: the audit log holds each of its exchanges, with the hashes of both bodies; where it cannot be written, they are refused.
+    #[schemars(schema_with = "schema::audit")]
+    pub audit: Option<At<Audited>>,
     /// The guardrail profile of its requests.
     #[schemars(schema_with = "schema::text")]
     pub guardrails: Option<At<String>>,
@@ -109,9 +112,23 @@ pub(super) fn read_access(fields: &mut Fields<'_>, problems: &mut Vec<Problem>) 
         tags: fields.take("tags").map(|node| read_tags(node, problems)).unwrap_or_default(),
         priority: fields.take("priority").and_then(|node| read::choice(node, "priority", Class::WORDS, problems)),
         explain: fields.take("explain").and_then(|node| read::choice(node, "explain", &[("true", true), ("false", false)], problems)),
+        audit: read_audited(fields, problems),
         guardrails: fields.take("guardrails").and_then(|node| read_later(node, "guardrails", problems)),
         cache: fields.take("cache").and_then(|node| read_later(node, "cache", problems)),
     }
+}
+
+/// What of the exchanges the audit log holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audited {
+    Off,
+    Requests,
+}
+
+/// Reads `audit` of a key, profile, route or team.
+pub(super) fn read_audited(fields: &mut Fields<'_>, problems: &mut Vec<Problem>) -> Option<At<Audited>> {
+    let node = fields.take("audit")?;
+    read::choice(node, "audit", &[("off", Audited::Off), ("requests", Audited::Requests)], problems)
 }
 
 /// Reads a list of patterns.

@@ -2,7 +2,7 @@
 
 use ringway_adapters::provider::Provider;
 
-use super::{At, Config, KeyConfig, Lookup, ProviderConfig, Table, variables};
+use super::{At, Config, KeyConfig, Lookup, ProviderConfig, variables};
 
 /// A provider for each built-in whose key is set; its first variable that is set and not empty wins.
 pub fn from_environment(builtins: &[Provider], lookup: Lookup<'_>) -> Config {
@@ -16,5 +16,5 @@ pub fn from_environment(builtins: &[Provider], lookup: Lookup<'_>) -> Config {
         // Without a place to ask, a key alone is no provider.
         variables::fill(&mut config, provider, lookup).is_empty().then(|| (At::nowhere(provider.name.clone()), config))
     });
-    Config { providers: Table(found.collect()), ..Config::default() }
+    Config { providers: found.collect(), ..Config::default() }
 }

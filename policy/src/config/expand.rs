@@ -21,7 +21,7 @@ pub(super) fn expand(node: &mut Node, lookup: Lookup<'_>, problems: &mut Vec<Pro
                 *written = Some(original);
             }
             Err(message) => {
-                problems.push(Problem { line: node.place.line, column: node.place.column, message });
+                problems.push(Problem { line: node.place.line, column: node.place.column, path: String::new(), message });
                 node.value = Value::Unresolved;
             }
         },

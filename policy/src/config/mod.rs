@@ -5,26 +5,32 @@
 
 use std::net::SocketAddr;
 
-use ahash::AHashMap;
 use ringway_adapters::provider::{self, Provider};
 use schemars::JsonSchema;
 
-pub use access::{Access, ProfileConfig};
+pub use access::{Access, Audited, ProfileConfig};
+pub use admin::{AuditConfig, CorsConfig};
+pub use alerts::{AlertConfig, By, ChannelConfig, OVER_MAX, Quantile, Severity, Time, Watch, word};
 pub use budgets::{Amount, Budget, OnExhaust};
 pub use environment::from_environment;
 pub use expand::Lookup;
 pub use keys::{Previous, VirtualKeyConfig, digest};
 pub use limits::{Limit, Measure};
+pub use objects::{Change, Entry, Section};
 pub use providers::{Credentials, KeyConfig, ModelConfig, Pem, ProviderConfig};
 pub use queue::QueueConfig;
 pub use routes::{BreakerConfig, RouteConfig, TimeoutsConfig};
 pub use schema::schema;
 pub use select::{Selected, Selector};
 pub use state::{OnPartition, PREFIX_DEFAULT, StateConfig};
+pub use store::StoreConfig;
+pub use table::Table;
 pub use targets::{FallbackConfig, MirrorConfig, TargetConfig};
 pub use tenants::{CustomerConfig, TeamConfig};
 
 mod access;
+mod admin;
+mod alerts;
 mod budgets;
 mod environment;
 mod expand;
@@ -33,7 +39,9 @@ mod key_references;
 mod keys;
 mod limits;
 mod lint;
+mod merge;
 mod node;
+pub mod objects;
 mod prices;
 mod provider_schema;
 mod providers;
@@ -45,7 +53,9 @@ mod schema;
 mod section;
 mod select;
 mod state;
+mod store;
 mod strength;
+mod table;
 mod targets;
 mod tenants;
 mod typed;
@@ -59,13 +69,18 @@ pub struct Problem {
     /// Counted from 1, in characters.
     pub line: usize,
     pub column: usize,
+    /// Where it is in an object that stands in no file: `routes.chat.targets[0].model`. Empty in a file.
+    pub path: String,
     /// What is wrong and what to write instead. Never holds a value that came out of a variable or a file.
     pub message: String,
 }
 
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{} {}", self.line, self.column, self.message)
+        match self.path.as_str() {
+            "" => write!(f, "{}:{} {}", self.line, self.column, self.message),
+            path => write!(f, "{path}: {}", self.message),
+        }
     }
 }
 
@@ -85,36 +100,7 @@ impl<T> At<T> {
 
     /// A problem at this place.
     pub fn problem(&self, message: impl Into<String>) -> Problem {
-        Problem { line: self.line, column: self.column, message: message.into() }
-    }
-}
-
-/// A mapping from names to entries, in the order of the file.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Table<T>(pub Vec<(At<String>, T)>);
-
-impl<T> Default for Table<T> {
-    fn default() -> Table<T> {
-        Table(Vec::new())
-    }
-}
-
-impl<T> Table<T> {
-    pub fn get(&self, name: &str) -> Option<&T> {
-        self.0.iter().find(|(key, _)| key.value == name).map(|(_, entry)| entry)
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = (&At<String>, &T)> {
-        self.0.iter().map(|(name, entry)| (name, entry))
-    }
-
-    /// Its entries by name: for many questions.
-    pub fn by_name(&self) -> AHashMap<&str, &T> {
-        self.0.iter().map(|(name, entry)| (name.value.as_str(), entry)).collect()
-    }
-
-    pub fn names(&self) -> impl Iterator<Item = &str> + Clone {
-        self.0.iter().map(|(name, _)| name.value.as_str())
+        Problem { line: self.line, column: self.column, path: String::new(), message: message.into() }
     }
 }
 
@@ -130,6 +116,17 @@ pub struct Config {
     pub admin: Option<At<Listen>>,
     /// Certificate and key of the data listener; without it the listener speaks plain HTTP.
     pub tls: Option<Tls>,
+    /// Certificate and key of the admin listener; off loopback it insists on them.
+    pub admin_tls: Option<Tls>,
+    /// Names that browsers reach the admin listener by; addresses and localhost need not be listed.
+    #[schemars(schema_with = "schema::one_or_many")]
+    pub admin_hosts: Vec<At<String>>,
+    /// Sites whose pages may call the admin API, with a token of their own.
+    pub admin_cors: Option<CorsConfig>,
+    /// Sites whose pages may call the data listener, with a virtual key of their own.
+    pub cors: Option<CorsConfig>,
+    /// How the audit log is kept.
+    pub audit: Option<AuditConfig>,
     /// The providers, by the names that model names begin with. A built-in name knows its URL, auth and operations.
     pub providers: Table<ProviderConfig>,
     /// The routes, by the model names that clients ask for; a name may be a pattern with `*`.
@@ -155,9 +152,15 @@ pub struct Config {
     pub reserve: ReserveConfig,
     /// The store that several gateways share their limits and budgets through.
     pub state: Option<StateConfig>,
+    /// The database of what is made through the admin API.
+    pub store: Option<StoreConfig>,
     /// Requests wait, bounded and by priority, where a limit that many share (of a provider, one of its keys, a model, or all) or the
     /// gateway's own bound is used up. There once this or any `priority` is written.
     pub queue: Option<QueueConfig>,
+    /// Who is told of alerts, by name.
+    pub channels: Table<ChannelConfig>,
+    /// What is watched, by name.
+    pub alerts: Table<AlertConfig>,
     /// Whether requests may ask with `x-ringway-explain: 1` how their targets were chosen; a key or profile may say otherwise.
     /// Default true.
     pub explain: Option<bool>,
@@ -174,6 +177,15 @@ pub struct ReserveConfig {
 }
 
 impl Config {
+    /// Something asks that the audit log holds its exchanges.
+    pub fn is_audited(&self) -> bool {
+        let asks = |audit: &Option<At<Audited>>| audit.as_ref().is_some_and(|at| at.value == Audited::Requests);
+        self.virtual_keys.iter().any(|(_, key)| key.access.as_ref().is_some_and(|access| asks(&access.audit)))
+            || self.profiles.iter().any(|(_, profile)| asks(&profile.access.audit))
+            || self.teams.iter().any(|(_, team)| asks(&team.audit))
+            || self.routes.iter().any(|(_, route)| asks(&route.audit))
+    }
+
     /// The rate limits of a virtual key: its own, then those of its profile.
     pub fn limits_of<'a>(&'a self, key: &'a VirtualKeyConfig) -> impl Iterator<Item = &'a At<Limit>> {
         key.limits.iter().chain(self.profile_of(key).into_iter().flat_map(|profile| &profile.limits))
@@ -200,28 +212,19 @@ impl ReserveConfig {
 }
 
 impl Config {
-    /// Something has a limit or a budget.
-    pub fn has_bounds(&self) -> bool {
-        self.has_budgets() || !self.limits.is_empty() || self.bounds().any(|(limits, _)| !limits.is_empty())
-    }
-
     /// Something has a budget: what is spent of it is to be remembered beyond the process's end.
     pub fn has_budgets(&self) -> bool {
-        !self.budgets.is_empty() || self.bounds().any(|(_, budgets)| !budgets.is_empty())
-    }
-
-    /// The limits and budgets of everything that has some of its own.
-    fn bounds(&self) -> impl Iterator<Item = (&Vec<At<Limit>>, &Vec<At<Budget>>)> {
-        let keys = self.virtual_keys.iter().map(|(_, key)| (&key.limits, &key.budgets));
-        let profiles = self.profiles.iter().map(|(_, profile)| (&profile.limits, &profile.budgets));
-        let teams = self.teams.iter().map(|(_, team)| (&team.limits, &team.budgets));
-        let customers = self.customers.iter().map(|(_, customer)| (&customer.limits, &customer.budgets));
+        let keys = self.virtual_keys.iter().map(|(_, key)| &key.budgets);
+        let profiles = self.profiles.iter().map(|(_, profile)| &profile.budgets);
+        let teams = self.teams.iter().map(|(_, team)| &team.budgets);
+        let customers = self.customers.iter().map(|(_, customer)| &customer.budgets);
         let providers = self.providers.iter().flat_map(|(_, provider)| {
-            let keys = provider.keys.iter().map(|key| (&key.limits, &key.budgets));
-            let models = provider.models.iter().map(|model| (&model.limits, &model.budgets));
-            std::iter::once((&provider.limits, &provider.budgets)).chain(keys).chain(models)
+            let keys = provider.keys.iter().map(|key| &key.budgets);
+            let models = provider.models.iter().map(|model| &model.budgets);
+            std::iter::once(&provider.budgets).chain(keys).chain(models)
         });
-        keys.chain(profiles).chain(teams).chain(customers).chain(providers)
+        let mut budgets = keys.chain(profiles).chain(teams).chain(customers).chain(providers);
+        !self.budgets.is_empty() || budgets.any(|budgets| !budgets.is_empty())
     }
 }
 
@@ -259,7 +262,7 @@ impl Listen {
     }
 }
 
-/// PEM files of the data listener.
+/// PEM files of a listener.
 #[derive(Clone, Debug, PartialEq, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Tls {
@@ -282,18 +285,97 @@ pub fn parse(text: &str, lookup: Lookup<'_>) -> Result<Config, Vec<Problem>> {
 /// # Errors
 /// As `parse`.
 pub fn parse_with(text: &str, lookup: Lookup<'_>, builtins: &[Provider]) -> Result<Config, Vec<Problem>> {
-    let mut problems = Vec::new();
-    let mut config = match read_apart(text, lookup, builtins, &mut problems) {
-        Some(config) => config,
-        None => {
-            problems.clear();
-            let mut root = node::parse(text).map_err(|problem| vec![problem])?;
-            expand::expand(&mut root, lookup, &mut problems);
-            read_config(&root, lookup, builtins, &mut problems)
+    Draft::read(text, lookup, builtins)?.merge(std::iter::empty(), lookup, builtins)
+}
+
+/// What a file says by itself, before objects that stand in no file are put beside it and references are looked at.
+#[derive(Clone, Debug, Default)]
+pub struct Draft {
+    config: Config,
+    problems: Vec<Problem>,
+}
+
+impl Draft {
+    /// Reads the file. What is wrong with its parts is told by `merge`.
+    ///
+    /// # Errors
+    /// Broken YAML.
+    pub fn read(text: &str, lookup: Lookup<'_>, builtins: &[Provider]) -> Result<Draft, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let config = match read_apart(text, lookup, builtins, &mut problems) {
+            Some(config) => config,
+            None => {
+                problems.clear();
+                let mut root = node::parse(text).map_err(|problem| vec![problem])?;
+                expand::expand(&mut root, lookup, &mut problems);
+                read_config(&root, lookup, builtins, &mut problems)
+            }
+        };
+        Ok(Draft { config, problems })
+    }
+
+    /// The database that it names: it is opened before the objects that it holds can be merged.
+    pub fn store(&self) -> Option<&StoreConfig> {
+        self.config.store.as_ref()
+    }
+
+    /// What the environment says: a provider for each well-known key. An object takes the place of such a provider.
+    pub fn environment(lookup: Lookup<'_>, builtins: &[Provider]) -> Draft {
+        Draft { config: from_environment(builtins, lookup), problems: Vec::new() }
+    }
+
+    /// The whole configuration: the file's part, the objects, and what they refer to. Objects are expanded like the file.
+    ///
+    /// # Errors
+    /// Every problem found, not only the first, in the order of the file; those of objects have lines for `objects::locate`.
+    pub fn merge<'e>(
+        self,
+        entries: impl Iterator<Item = Entry<'e>>,
+        lookup: Lookup<'_>,
+        builtins: &[Provider],
+    ) -> Result<Config, Vec<Problem>> {
+        let Draft { mut config, mut problems } = self;
+        let mut entries = entries.peekable();
+        if entries.peek().is_some() {
+            let names = merge::names(&config);
+            entries.for_each(|entry| merge::add(&mut config, &names, entry, lookup, builtins, &mut problems));
         }
-    };
-    variables::complete(&mut config, lookup, builtins, &mut problems);
-    references::check(&config, builtins, &mut problems);
+        variables::complete(&mut config, lookup, builtins, &mut problems);
+        references::check(&config, builtins, &mut problems);
+        finish(config, problems)
+    }
+}
+
+impl Config {
+    /// This configuration, which is sound, with some objects changed. No other object is read again; where virtual keys alone
+    /// are changed, no other one is looked at.
+    ///
+    /// # Errors
+    /// As `Draft::merge`.
+    pub fn changed(&self, changes: &[Change<'_>], lookup: Lookup<'_>, builtins: &[Provider]) -> Result<Config, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let mut config = self.clone();
+        for change in changes {
+            match change {
+                Change::Put(entry) => merge::put(&mut config, *entry, lookup, builtins, &mut problems),
+                Change::Remove(section, name) => config.remove(*section, name),
+            }
+        }
+        if changes.len() <= KEYS_ALONE_MAX && changes.iter().all(|change| change.section() == Section::VirtualKeys) {
+            let names = changes.iter().filter_map(|change| if let Change::Put(entry) = change { Some(entry.name) } else { None });
+            names.for_each(|name| key_references::check_one(&config, name, &mut problems));
+        } else {
+            variables::complete(&mut config, lookup, builtins, &mut problems);
+            references::check(&config, builtins, &mut problems);
+        }
+        finish(config, problems)
+    }
+}
+
+/// More changed keys than that are looked at together with all others.
+const KEYS_ALONE_MAX: usize = 8;
+
+fn finish(config: Config, mut problems: Vec<Problem>) -> Result<Config, Vec<Problem>> {
     if problems.is_empty() {
         return Ok(config);
     }
@@ -306,11 +388,11 @@ pub fn parse_with(text: &str, lookup: Lookup<'_>, builtins: &[Provider]) -> Resu
 /// the file is short, or must be read as a whole.
 fn read_apart(text: &str, lookup: Lookup<'_>, builtins: &[Provider], problems: &mut Vec<Problem>) -> Option<Config> {
     let cut = section::cut(text, "virtual_keys")?;
-    let mut keys = Table(Vec::with_capacity(section::entries_hint(&cut)));
+    let mut keys = Vec::with_capacity(section::entries_hint(&cut));
     section::entries(&cut, |name, mut node| {
         expand::expand(&mut node, lookup, problems);
         read::name(&name, "a virtual key", problems);
-        keys.0.extend(keys::read(&name, &node, problems).map(|key| (name, key)));
+        keys.extend(keys::read(&name, &node, problems).map(|key| (name, key)));
     })?;
     let mut root = node::parse(&cut.rest).ok()?;
     let node::Value::Map(entries) = &root.value else { return None };
@@ -320,7 +402,7 @@ fn read_apart(text: &str, lookup: Lookup<'_>, builtins: &[Provider], problems: &
     }
     expand::expand(&mut root, lookup, problems);
     let config = read_config(&root, lookup, builtins, problems);
-    Some(Config { virtual_keys: keys, ..config })
+    Some(Config { virtual_keys: keys.into_iter().collect(), ..config })
 }
 
 fn read_config(root: &node::Node, lookup: Lookup<'_>, builtins: &[Provider], problems: &mut Vec<Problem>) -> Config {
@@ -330,41 +412,23 @@ fn read_config(root: &node::Node, lookup: Lookup<'_>, builtins: &[Provider], pro
         config.listen = read::one_or_many(node).iter().filter_map(|node| read::parsed(node, "listen", problems, Listen::parse)).collect();
     }
     config.admin = fields.take("admin").and_then(|node| read::parsed(node, "admin", problems, Listen::parse));
-    config.tls = fields.take("tls").and_then(|node| read_tls(node, lookup, problems));
-    config.providers = table(fields.take("providers"), "providers", problems, |name, node, problems| {
-        read::name(name, "a provider", problems);
-        providers::read(node, lookup, builtins, problems)
-    });
-    config.routes = table(fields.take("routes"), "routes", problems, |name, node, problems| {
-        routes::check_name(name, problems);
-        routes::read(node, problems)
-    });
-    config.aliases = table(fields.take("aliases"), "aliases", problems, |name, node, problems| {
-        routes::check_name(name, problems);
-        targets::read_alias(name, node, problems)
-    });
-    config.virtual_keys = table(fields.take("virtual_keys"), "virtual_keys", problems, |name, node, problems| {
-        read::name(name, "a virtual key", problems);
-        keys::read(name, node, problems)
-    });
-    config.profiles = table(fields.take("profiles"), "profiles", problems, |name, node, problems| {
-        read::name(name, "a profile", problems);
-        access::read_profile(node, problems)
-    });
-    config.teams = table(fields.take("teams"), "teams", problems, |name, node, problems| {
-        read::name(name, "a team", problems);
-        tenants::read_team(node, problems)
-    });
-    config.customers = table(fields.take("customers"), "customers", problems, |name, node, problems| {
-        read::name(name, "a customer", problems);
-        tenants::read_customer(node, problems)
-    });
+    config.tls = fields.take("tls").and_then(|node| read_tls(node, "tls", lookup, problems));
+    config.admin_tls = fields.take("admin_tls").and_then(|node| read_tls(node, "admin_tls", lookup, problems));
+    config.admin_hosts = fields.take("admin_hosts").map(|node| admin::read_hosts(node, problems)).unwrap_or_default();
+    config.admin_cors = fields.take("admin_cors").and_then(|node| admin::read_cors(node, "admin_cors", problems));
+    config.cors = fields.take("cors").and_then(|node| admin::read_cors(node, "cors", problems));
+    config.audit = fields.take("audit").and_then(|node| admin::read_audit(node, problems));
+    for section in Section::ALL {
+        let entries = fields.take(section.word()).map(|node| read::entries(node, section.word(), problems)).unwrap_or_default();
+        entries.iter().for_each(|(name, node)| merge::read(&mut config, section, name, node, lookup, builtins, problems));
+    }
     config.limits = limits::read_selected(fields.take("limits"), problems);
     config.budgets = budgets::read_selected(fields.take("budgets"), problems);
     if let Some(node) = fields.take("reserve") {
         config.reserve = read_reserve(node, problems);
     }
     config.state = fields.take("state").and_then(|node| state::read(node, problems));
+    config.store = fields.take("store").and_then(|node| store::read(node, problems));
     config.queue = fields.take("queue").and_then(|node| queue::read(node, problems));
     config.explain = read::flag(&mut fields, "explain", problems);
     fields.close(problems);
@@ -379,23 +443,12 @@ fn read_reserve(node: &node::Node, problems: &mut Vec<Problem>) -> ReserveConfig
     ReserveConfig { output_tokens_floor }
 }
 
-fn table<T>(
-    node: Option<&node::Node>,
-    what: &str,
-    problems: &mut Vec<Problem>,
-    mut read: impl FnMut(&At<String>, &node::Node, &mut Vec<Problem>) -> Option<T>,
-) -> Table<T> {
-    let Some(node) = node else { return Table::default() };
-    let entries = read::entries(node, what, problems);
-    Table(entries.iter().filter_map(|(name, node)| Some((name.clone(), read(name, node, problems)?))).collect())
-}
-
-fn read_tls(node: &node::Node, lookup: Lookup<'_>, problems: &mut Vec<Problem>) -> Option<Tls> {
-    let mut fields = read::Fields::open(node, "tls", problems)?;
+fn read_tls(node: &node::Node, section: &str, lookup: Lookup<'_>, problems: &mut Vec<Problem>) -> Option<Tls> {
+    let mut fields = read::Fields::open(node, section, problems)?;
     let mut path = |name, what: &str, problems: &mut Vec<Problem>| match fields.take(name) {
         Some(node) => providers::read_pem(node, what, lookup, problems).map(|pem| pem.path),
         None => {
-            read::note(problems, node.place, format!("tls has no {name}; write {name}: /path.pem"));
+            read::note(problems, node.place, format!("{section} has no {name}; write {name}: /path.pem"));
             None
         }
     };

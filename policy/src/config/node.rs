@@ -77,7 +77,7 @@ pub(super) fn parse(text: &str) -> Result<Node, Problem> {
     };
     let root: Spanned<Raw> = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         let place = error.location().map(|location| place_of(&location)).unwrap_or(Place { line: 1, column: 1 });
-        Problem { line: place.line, column: place.column, message: reason(&error.without_snippet().to_string()) }
+        Problem { line: place.line, column: place.column, path: String::new(), message: reason(&error.without_snippet().to_string()) }
     })?;
     Ok(node_of(root, text))
 }

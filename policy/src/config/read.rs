@@ -10,7 +10,7 @@ use crate::near::suggestion;
 
 /// Notes a problem.
 pub(super) fn note(problems: &mut Vec<Problem>, place: Place, message: impl Into<String>) {
-    problems.push(Problem { line: place.line, column: place.column, message: message.into() });
+    problems.push(Problem { line: place.line, column: place.column, path: String::new(), message: message.into() });
 }
 
 impl<T> At<T> {
@@ -57,6 +57,16 @@ impl<'n> Fields<'n> {
         self.asked = names.filter(|name| !known.contains(name)).map(str::to_owned).collect();
         let taken = self.entries.iter().filter(|(name, node)| self.asked.contains(&name.value) && !matches!(node.value, Value::Null));
         taken.map(|(name, node)| (name, node)).collect()
+    }
+
+    /// A field is written, whatever it holds.
+    pub fn has(&self, name: &str) -> bool {
+        self.entries.iter().any(|(key, _)| key.value == name)
+    }
+
+    /// A field as it stands, without taking it.
+    pub fn look(&self, name: &str) -> Option<&'n Node> {
+        self.entries.iter().find(|(key, _)| key.value == name).map(|(_, node)| node)
     }
 
     /// Reports unknown fields.

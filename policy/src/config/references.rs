@@ -2,6 +2,7 @@
 
 use ringway_adapters::provider::Provider;
 
+use super::alerts;
 use super::read::note;
 use super::tenants::known;
 use super::{At, Budget, Config, Credentials, OnExhaust, Problem, ProviderConfig, Selector, key_references};
@@ -26,6 +27,7 @@ pub(super) fn check(config: &Config, builtins: &[Provider], problems: &mut Vec<P
     }
     key_references::check(config, problems);
     check_bounds(config, problems);
+    alerts::check(config, problems);
 }
 
 /// The limits and budgets of the file name what is there.

@@ -8,7 +8,7 @@ use super::node::{Node, Value};
 use super::read::{self, Fields, note};
 use super::targets::{self, FallbackConfig, MirrorConfig, TargetConfig};
 use super::when::read_when;
-use super::{At, Problem, schema};
+use super::{At, Audited, Problem, access, schema};
 use crate::breaker;
 use crate::condition::Condition;
 use crate::plan::{Hedge, Losses, Rescue, Strategy, TARGETS_MAX, Trigger, Unpriced};
@@ -59,6 +59,9 @@ pub struct RouteConfig {
     /// The longest request body: a number of bytes, or `64KiB`, `32MiB`.
     #[schemars(schema_with = "schema::size")]
     pub body_bytes_max: Option<At<usize>>,
+    /// `requests`: the audit log holds each of its exchanges, with the hashes of both bodies; where it cannot be written, they are refused.
+    #[schemars(schema_with = "schema::audit")]
+    pub audit: Option<At<Audited>>,
     /// What the target's dialect cannot carry: `refuse` (default) what changes the meaning, or `warn` of all.
     pub losses: Option<Losses>,
     /// What the next target is taken for. Default: error, timeout, rate_limit, context_length.
@@ -86,6 +89,12 @@ pub struct TimeoutsConfig {
     /// For the whole exchange, all attempts together. Default 10m.
     #[schemars(schema_with = "schema::duration")]
     pub total: Option<At<Duration>>,
+    /// For a realtime session, from its begin to its end. Default 1h.
+    #[schemars(schema_with = "schema::duration")]
+    pub session: Option<At<Duration>>,
+    /// Without a byte from either side of a realtime session. Default 10m.
+    #[schemars(schema_with = "schema::duration")]
+    pub session_idle: Option<At<Duration>>,
 }
 
 /// When a failing target is left alone.
@@ -178,6 +187,7 @@ pub(super) fn read(node: &Node, problems: &mut Vec<Problem>) -> Option<RouteConf
     config.unpriced = fields.take("unpriced").and_then(|node| read::choice(node, "unpriced", &unpriced, problems)).map(|at| at.value);
     config.on = fields.take("on").map(|node| targets::read_triggers(node, problems));
     config.priority = fields.take("priority").and_then(|node| read::choice(node, "priority", Class::WORDS, problems));
+    config.audit = access::read_audited(&mut fields, problems);
     fields.close(problems);
     Some(config)
 }
@@ -190,6 +200,8 @@ fn read_timeouts(node: &Node, problems: &mut Vec<Problem>) -> Option<TimeoutsCon
         first_byte: field("first_byte", problems),
         idle: field("idle", problems),
         total: field("total", problems),
+        session: field("session", problems),
+        session_idle: field("session_idle", problems),
     };
     fields.close(problems);
     Some(config)

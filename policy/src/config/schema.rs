@@ -112,12 +112,24 @@ pub(super) fn one_or_many(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
 }
 
+pub(super) fn audit(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"enum": ["off", "requests"]})
+}
+
 pub(super) fn usage(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"enum": ["inject", "tap"]})
 }
 
 pub(super) fn duration(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "pattern": "^[0-9]+(\\.[0-9]+)? *(ms|s|m|h|d)$", "examples": ["500ms", "2s", "10m"]})
+}
+
+pub(super) fn above(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": ["string", "number"], "examples": ["80%", "5s", "3x"]})
+}
+
+pub(super) fn least(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": ["integer", "string", "number"], "examples": [20, "5.00"]})
 }
 
 pub(super) fn size(_: &mut SchemaGenerator) -> Schema {
@@ -399,12 +411,20 @@ mod tests {
             "budgets",
             "reserve",
             "state",
+            "store",
             "queue",
+            "channels",
+            "alerts",
             "explain",
+            "admin_tls",
+            "admin_hosts",
+            "admin_cors",
+            "cors",
+            "audit",
         ] {
             assert!(root[name]["description"].is_string(), "{name}: {}", root[name]);
         }
-        assert_eq!(root.len(), 16);
+        assert_eq!(root.len(), 24);
         for (name, definition) in schema["$defs"].as_object().unwrap() {
             let Some(properties) = definition["properties"].as_object() else { continue };
             assert_eq!(definition["additionalProperties"], false, "{name}");
@@ -423,7 +443,9 @@ mod tests {
             .iter()
             .filter_map(|(name, definition)| Some((name, definition.get("required")?)))
             .collect();
-        assert_eq!(required, [(&"Tls".to_owned(), &serde_json::json!(["cert", "key"]))]);
+        let demanded =
+            [(&"Tls".to_owned(), &serde_json::json!(["cert", "key"])), (&"AlertConfig".to_owned(), &serde_json::json!(["watch"]))];
+        assert_eq!(required, demanded);
         assert!(schema.get("required").is_none());
     }
 }

@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 
+use super::access::{Audited, read_audited};
 use super::node::Node;
 use super::read::{self, Fields};
 use super::{At, Budget, Limit, Problem, budgets, limits, schema};
@@ -20,6 +21,9 @@ pub struct TeamConfig {
     /// Budgets of all its keys together.
     #[schemars(schema_with = "schema::budgets")]
     pub budgets: Vec<At<Budget>>,
+    /// `requests`: the audit log holds each exchange of its keys, with the hashes of both bodies.
+    #[schemars(schema_with = "schema::audit")]
+    pub audit: Option<At<Audited>>,
 }
 
 /// One customer.
@@ -39,8 +43,9 @@ pub(super) fn read_team(node: &Node, problems: &mut Vec<Problem>) -> Option<Team
     let mut fields = Fields::open(node, "a team", problems)?;
     let customer = fields.take("customer").and_then(|node| read::text(node, "customer", problems));
     let (limits, budgets) = (limits::read(&mut fields, problems), budgets::read(&mut fields, problems));
+    let audit = read_audited(&mut fields, problems);
     fields.close(problems);
-    Some(TeamConfig { customer, limits, budgets })
+    Some(TeamConfig { customer, limits, budgets, audit })
 }
 
 /// Reads one customer.

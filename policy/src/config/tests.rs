@@ -161,6 +161,7 @@ fn the_schema_and_the_reader_know_the_same_keys() {
         ("Tls", "tls: {@: 1}"),
         ("ReserveConfig", "reserve: {@: 1}"),
         ("StateConfig", "state: {@: 1}"),
+        ("StoreConfig", "store: {@: 1}"),
         ("QueueConfig", "queue: {@: 1}"),
     ] {
         let problems = parse(&text.replace('@', "zzzzzzzzzzzzzzzzzzzz"), &lookup).unwrap_err();

@@ -38,7 +38,7 @@ fn url_safe(text: &str) -> Result<String, String> {
 /// Adds to each provider what it needs and the file does not say: from the environment, else the provider's default. Notes what is
 /// missing, and what a provider has no use for.
 pub(super) fn complete(config: &mut Config, lookup: Lookup<'_>, builtins: &[Provider], problems: &mut Vec<Problem>) {
-    for (name, provider) in &mut config.providers.0 {
+    for (name, provider) in config.providers.iter_mut() {
         let base = provider.like.as_ref().unwrap_or(name);
         let Some(builtin) = builtins.iter().find(|builtin| builtin.is_called(&base.value)) else { continue };
         for (key, _) in &provider.variables {

@@ -117,9 +117,9 @@ impl Says for Said<'_> {
 /// # Errors
 /// Where there is nothing to explain: a path without a door, a body that is no request, an unknown key.
 pub fn explain(snapshot: &Snapshot, question: &Question) -> Result<Value, Fault> {
-    let anthropic = question.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("anthropic-version"));
+    let has = |wanted: &str| question.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted));
     let no_door = || Fault::new(Kind::NotFound, format!("no such path: {}; write --path /v1/chat/completions", question.path));
-    let door = door::find(&question.path, anthropic).ok_or_else(no_door)?;
+    let door = door::find(&question.path, &has).ok_or_else(no_door)?;
     let principal = principal(snapshot, question.key.as_deref())?;
     let found = peek::peek(&question.body)?;
     let no_model = || Fault::new(Kind::InvalidRequest, "the request names no model");

@@ -5,6 +5,7 @@ use ringway_adapters::operation::Operation;
 use ringway_adapters::usage::{Provenance, Usage};
 
 use super::*;
+use crate::facts::{Says, Silent};
 use crate::plan::plan;
 use crate::plan::testing::{NOW, facts, snapshot_of};
 
@@ -61,6 +62,7 @@ fn record() -> Record {
         cut: false,
         trail: Default::default(),
         mirror_of: None,
+        trace: None,
     }
 }
 
@@ -141,6 +143,50 @@ fn a_denied_model_is_refused_by_any_of_its_names() {
         let mut bill = Bill::default();
         assert_eq!(pipeline.admit(&snapshot, &facts, &plan, &mut bill, AT).is_ok(), allowed, "{model}");
         pipeline.settle(&mut record(), &mut bill, AT);
+    }
+}
+
+/// A request whose model cannot be read.
+#[derive(Debug)]
+struct Unread;
+
+impl Says for Unread {
+    fn user(&self) -> Option<std::borrow::Cow<'_, str>> {
+        None
+    }
+    fn header(&self, _: &str) -> Option<&str> {
+        None
+    }
+    fn tag(&self, _: &str) -> Option<&str> {
+        None
+    }
+    fn key(&self) -> Option<&str> {
+        None
+    }
+    fn unread(&self) -> Option<&str> {
+        Some("its body is compressed")
+    }
+}
+
+#[test]
+fn a_key_with_denied_models_says_which_one_it_asks_for() {
+    let snapshot = snapshot_of(
+        "{providers: {openai: {keys: [k]}}, virtual_keys: {denies: {key: aaaaaaaaaaaaaaaa, deny_models: [\"openai/o1*\"]}, \
+         allows: {key: bbbbbbbbbbbbbbbb, models: [\"openai/*\"]}}}",
+    );
+    for (key, says, refused) in
+        [("aaaaaaaaaaaaaaaa", &Unread as &dyn Says, true), ("aaaaaaaaaaaaaaaa", &Silent, false), ("bbbbbbbbbbbbbbbb", &Unread, false)]
+    {
+        let facts = Facts { operation: Operation::Files, says, ..facts("") };
+        let plan = plan(&snapshot, &facts, NOW, &mut || 0).unwrap();
+        let mut pipeline = Pipeline::authenticate(&snapshot, Some(key), None, 0).unwrap();
+        let mut bill = Bill::default();
+        let admitted = pipeline.admit(&snapshot, &facts, &plan, &mut bill, AT);
+        pipeline.settle(&mut record(), &mut bill, AT);
+        assert_eq!(admitted.is_err(), refused, "{key}");
+        if let Err(fault) = admitted {
+            assert!(fault.kind == Kind::ModelNotAllowed && fault.message.contains("compressed"), "{}", fault.message);
+        }
     }
 }
 

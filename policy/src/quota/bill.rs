@@ -67,6 +67,8 @@ pub struct Bill {
     asked: Option<Question>,
     /// What the last refusal wanted.
     wanted: u64,
+    /// What ended a session.
+    ended_by: Option<Fault>,
 }
 
 /// What a shared store was asked.
@@ -92,6 +94,7 @@ impl Default for Bill {
             last: At { shard: 0, now: Now { mono_ns: 0, unix_ms: 0 } },
             asked: None,
             wanted: 0,
+            ended_by: None,
         }
     }
 }
@@ -238,6 +241,26 @@ impl Bill {
             return Flow::GoOn;
         }
         self.extend(output, at())
+    }
+
+    /// A session that goes on has come to so much: what that is beyond what is held is reserved. `Cut` where a limit or budget has no room
+    /// for it; what it came to counts all the same.
+    pub fn uses(&mut self, usage: &Usage, cost: Option<NanoDollars>, at: At) -> Flow {
+        let spent = Spent { input: usage.input, output: usage.output, cost };
+        self.last = at;
+        // Each row is asked: all of them count what was used.
+        let rows = self.rows.iter_mut().filter(|row| row.state == State::Open);
+        let refused = rows.fold(None, |refused, row| match row.hold(&spent, at) {
+            Ok(()) => refused,
+            Err(fault) => refused.or(Some(fault)),
+        });
+        self.ended_by = refused;
+        if self.ended_by.is_some() { Flow::Cut } else { Flow::GoOn }
+    }
+
+    /// Why the last `uses` cut.
+    pub fn ended_by(&mut self) -> Option<Fault> {
+        self.ended_by.take()
     }
 
     /// A budget of this exchange ends streams when it is used up: its events must be looked at before they go out.

@@ -15,6 +15,7 @@ use crate::pattern::Pattern;
 pub(crate) struct Compiler<'a> {
     previous: Option<&'a Quotas>,
     maker: Arc<Maker>,
+    revision: u64,
     list: Vec<Arc<Quota>>,
     taken: AHashSet<u64>,
     of_all: List,
@@ -35,7 +36,8 @@ impl<'a> Compiler<'a> {
         let restored = previous.map_or_else(|| Arc::new(OnceLock::new()), |previous| previous.maker.restored.clone());
         let mut compiler = Compiler {
             previous,
-            maker: Arc::new(Maker { revision, shard_count, sharing, restored, ..Maker::default() }),
+            maker: Arc::new(Maker { shard_count, sharing, restored, ..Maker::default() }),
+            revision,
             list: Vec::new(),
             taken: AHashSet::new(),
             of_all: Arc::from([]),
@@ -53,6 +55,34 @@ impl<'a> Compiler<'a> {
             let list = compiler.list("customer", &[&name.value], &customer.limits, &customer.budgets);
             compiler.of_customers.insert(&name.value, list);
         }
+        compiler
+    }
+
+    /// Makes those of one key beside the ones of a snapshot, which stay.
+    pub(crate) fn beside(config: &'a Config, quotas: &Quotas, of_all: List, revision: u64, key: &'a VirtualKeyConfig) -> Compiler<'a> {
+        let mut compiler = Compiler {
+            previous: None,
+            maker: quotas.maker.clone(),
+            revision,
+            list: Vec::new(),
+            taken: AHashSet::new(),
+            of_all,
+            of_teams: AHashMap::new(),
+            of_customers: AHashMap::new(),
+            shared: AHashMap::new(),
+            latest: Arc::from([]),
+        };
+        let mut there = |kind, name: &str, limits: &[At<Limit>], budgets: &[At<Budget>]| -> List {
+            let drafts = rules(limits, budgets).map(|rule| make::draft(kind, &[name], &rule, |id| compiler.taken.insert(id)));
+            drafts.filter_map(|draft| quotas.by_account(draft.account_id).cloned()).collect()
+        };
+        let team = key.team.as_ref().and_then(|team| Some((team.value.as_str(), config.teams.get(&team.value)?)));
+        let customer = key.customer.as_ref().or_else(|| team?.1.customer.as_ref());
+        let customer = customer.and_then(|customer| Some((customer.value.as_str(), config.customers.get(&customer.value)?)));
+        let of_team = team.map(|(name, team)| (name, there("team", name, &team.limits, &team.budgets)));
+        let of_customer = customer.map(|(name, customer)| (name, there("customer", name, &customer.limits, &customer.budgets)));
+        compiler.of_teams.extend(of_team);
+        compiler.of_customers.extend(of_customer);
         compiler
     }
 
@@ -88,7 +118,7 @@ impl<'a> Compiler<'a> {
             self.latest = sources.into_iter().flat_map(one).collect();
         }
         let accounts = before.cloned().unwrap_or_default();
-        Held::Own(Arc::new(Own::new(name.clone(), self.latest.clone(), shared.clone(), accounts, self.maker.clone())))
+        Held::Own(Arc::new(Own::new(name.clone(), self.latest.clone(), shared.clone(), accounts, self.maker.clone(), self.revision)))
     }
 
     /// The quotas of someone or something: `kind` is the first word of their ids, `names` are the next ones.

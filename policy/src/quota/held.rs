@@ -33,6 +33,8 @@ pub struct Own {
     shared: List,
     accounts: Arc<Accounts>,
     maker: Arc<Maker>,
+    /// Of the snapshot that it was made for.
+    revision: u64,
     list: OnceLock<List>,
 }
 
@@ -59,6 +61,14 @@ impl Held {
         matches!(self, Held::Shared(list) if list.is_empty())
     }
 
+    /// Another one stands in its place: those of the key itself are shown no more.
+    pub(crate) fn retire(&self) {
+        if let Held::Own(own) = self {
+            let made = own.list.get().into_iter().flat_map(|list| list.iter().take(own.rules.len()));
+            made.for_each(|quota| quota.retire());
+        }
+    }
+
     pub(crate) fn accounts(&self) -> Option<&Arc<Accounts>> {
         match self {
             Held::Shared(_) => None,
@@ -68,13 +78,13 @@ impl Held {
 }
 
 impl Own {
-    pub(super) fn new(key: Arc<str>, rules: Arc<[Rule]>, shared: List, accounts: Arc<Accounts>, maker: Arc<Maker>) -> Own {
-        Own { key, rules, shared, accounts, maker, list: OnceLock::new() }
+    pub(super) fn new(key: Arc<str>, rules: Arc<[Rule]>, shared: List, accounts: Arc<Accounts>, maker: Arc<Maker>, revision: u64) -> Own {
+        Own { key, rules, shared, accounts, maker, revision, list: OnceLock::new() }
     }
 
     fn make(&self, now: Now) -> List {
         let own: Vec<Arc<Quota>> = self.each(|draft| {
-            let account = self.accounts.find_or_add(draft.account_id, self.maker.revision, draft.terms, &self.maker, now);
+            let account = self.accounts.find_or_add(draft.account_id, self.revision, draft.terms, &self.maker, now);
             draft.on(account)
         });
         own.iter().for_each(|quota| self.maker.made.push(quota.clone()));

@@ -52,7 +52,20 @@ impl Draft {
             Rule::Limit(limit) => (limit.shadow, Exhaust::Refuse),
             Rule::Budget(budget) => (budget.shadow, exhaust(&budget.on_exhaust)),
         };
-        Arc::new(Quota { id: id.into(), account_id, kind, owner, allows, counts, terms, shadow, on_exhaust, rule, account })
+        Arc::new(Quota {
+            id: id.into(),
+            account_id,
+            kind,
+            owner,
+            allows,
+            counts,
+            terms,
+            shadow,
+            on_exhaust,
+            rule,
+            account,
+            is_retired: Default::default(),
+        })
     }
 }
 

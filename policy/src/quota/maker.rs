@@ -18,7 +18,6 @@ pub(super) enum Sharing {
 /// Makes the accounts of one snapshot.
 #[derive(Debug, Default)]
 pub struct Maker {
-    pub(super) revision: u64,
     pub(super) shard_count: usize,
     pub(super) sharing: Sharing,
     /// What was spent before the process began; the same for every snapshot.

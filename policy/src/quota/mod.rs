@@ -5,6 +5,7 @@
 //! credential and model once an attempt. An exchange whose principal has none pays for the look at a length.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ringway_adapters::fault::Fault;
 
@@ -12,6 +13,7 @@ use crate::config::{Budget, Limit, Measure};
 use crate::lease::{Account, Now, Terms};
 
 pub use bill::{Bill, Flow, ROWS_INLINE, Rows};
+pub(crate) use held::Accounts;
 pub use held::Held;
 pub use need::{Learned, Need};
 pub use row::{Row, Spent, State};
@@ -57,6 +59,8 @@ pub struct Quota {
     /// As the file says it.
     pub rule: Rule,
     pub account: Arc<Account>,
+    /// Its key was changed since: another one with the same account stands in its place.
+    is_retired: AtomicBool,
 }
 
 /// A limit or a budget as the file says it.
@@ -97,6 +101,14 @@ impl Quota {
     /// The most that can ever be reserved.
     pub fn limit(&self) -> u64 {
         self.terms.limit()
+    }
+
+    fn is_retired(&self) -> bool {
+        self.is_retired.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn retire(&self) {
+        self.is_retired.store(true, Ordering::Relaxed);
     }
 
     /// A budget is what has a window; the others are limits.

@@ -67,7 +67,7 @@ impl Ask {
 
     /// Output tokens of `step`: the client's own bound, else what the target is wont to answer, within what the model can.
     pub fn output(&self, step: &Step, floor: u64) -> u64 {
-        if !matches!(self.operation, Operation::Chat | Operation::Complete) {
+        if !matches!(self.operation, Operation::Chat | Operation::Complete | Operation::Realtime) {
             return 0;
         }
         let wanted = self.max_tokens.unwrap_or_else(|| step.target.learned.p99().unwrap_or(0).max(floor));

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{At, Counts, Exhaust, Need, Quota};
+use ringway_adapters::fault::Fault;
+
+use super::{At, Counts, Exhaust, Need, Quota, refusal};
 use crate::config::Measure;
 use crate::money::NanoDollars;
 use crate::spend::Charge;
@@ -122,6 +124,25 @@ impl Row {
             self.reserved += amount;
         }
         is_there
+    }
+
+    /// Reserves what a session has come to beyond what is held.
+    ///
+    /// # Errors
+    /// What the quota says where it has no room for it; a shadow has always.
+    pub(super) fn hold(&mut self, spent: &Spent, at: At) -> Result<(), Fault> {
+        let lacking = spent.of(self.quota.counts, self.reserved).saturating_sub(self.reserved);
+        if lacking == 0 || matches!(self.quota.counts, Counts::Measure(Measure::Requests | Measure::Concurrent)) {
+            return Ok(());
+        }
+        match self.quota.account.reserve(at.shard, lacking, at.now) {
+            Ok(()) => {
+                self.reserved += lacking;
+                Ok(())
+            }
+            Err(_) if self.quota.shadow => Ok(()),
+            Err(short) => Err(refusal::short(&self.quota, lacking, short)),
+        }
     }
 
     /// Gives back what it was just extended by.

@@ -59,7 +59,7 @@ impl Quotas {
             }
         }
         if let Some(previous) = previous {
-            let all = || previous.iter().chain(previous.maker.retired.get().into_iter().flatten());
+            let all = || previous.all().chain(previous.maker.retired.get().into_iter().flatten());
             let gone = all().filter(|quota| quota.is_budget()).chain(all().filter(|quota| !quota.is_budget()));
             let gone = gone.filter(|quota| self.by_account(quota.account_id).is_none() && !live.contains(&quota.account_id));
             // Only here is it set.
@@ -70,6 +70,11 @@ impl Quotas {
 
     /// Those of virtual keys come last, in the order in which they were first needed.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Quota>> {
+        self.all().filter(|quota| !quota.is_retired())
+    }
+
+    /// Also those of keys that were changed or went.
+    fn all(&self) -> impl Iterator<Item = &Arc<Quota>> {
         self.list.iter().chain(self.maker.made.iter())
     }
 

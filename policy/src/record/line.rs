@@ -18,14 +18,14 @@ const LINE_BYTES_USUAL: usize = 1024;
 /// Appends one JSON object and a line end. Absent values are left out; durations are in microseconds.
 ///
 /// `at` (RFC 3339, UTC, milliseconds) `id` `shard` `operation` `dialect` `mode` `key` `team` `customer` `route` `asked` `provider`
-/// `model` `status` `fault` `kind` `attempts` (`provider` `model` `status` `fault` `kind` `connect_us` `first_byte_us` `total_us` `overtaken` `usage` and what
+/// `model` `status` `fault` `kind` `attempts` (`provider` `model` `status` `fault` `kind` `begun_us` `connect_us` `first_byte_us` `total_us` `overtaken` `usage` and what
 /// it was counted from, `tier`) `usage` (`input` `output`,
 /// and where not 0 `cached_read` `cached_write` `reasoning` `audio_input` `audio_output` `cached_write_1h` `image_input`
 /// `image_output` `images` `searches` `audio_ms` `characters`) `provenance` (where it is `delivered`: `delivered_bytes`
 /// `delivered_events` `counted_by`) `tier` `losses` `rescued`
 /// `request_bytes` `answer_bytes` `overhead_us` `first_byte_us` `total_us` `client` `client_request_id` `tags` `end_user` `cost_usd`
 /// (decimal text, also an attempt's) `downgraded` `cut` `charges` (`id` `state` `reserved` `actual` `left_before` `left_after`; money
-/// in nano-dollars) `mirror_of` `plan_us` `relay_us`, and where something was passed over or the client asked: `trail`; where
+/// in nano-dollars) `mirror_of`, where tracing is on `trace_id` `span_id`; `plan_us` `relay_us`, and where something was passed over or the client asked: `trail`; where
 /// a route has several targets: `strategy`; where it waited for room: `queue` (`before` `priority` `waited_us` `ended`).
 pub fn write_json(record: &Record, out: &mut Vec<u8>) {
     // Room for a usual line at once.
@@ -75,9 +75,14 @@ pub fn write_json(record: &Record, out: &mut Vec<u8>) {
         write_hex(id, out);
         out.push(b'"');
     }
+    if let Some(trace) = &record.trace {
+        out.extend_from_slice(b",\"trace_id\":\"");
+        write_hex(&trace.id, out);
+        let _ = write!(out, "\",\"span_id\":\"{:016x}\"", trace.span);
+    }
     optional(out, "end_user", record.end_user.as_deref());
     dollars(out, record.cost);
-    optional(out, "downgraded", record.downgraded.as_deref());
+    optional(out, "downgraded", record.downgraded.as_deref().map(|route| &**route));
     if record.cut {
         out.extend_from_slice(b",\"cut\":true");
     }
@@ -214,7 +219,10 @@ fn write_attempt(attempt: &Attempt, out: &mut Vec<u8>) {
     number(out, "status", u64::from(attempt.status));
     fault(out, attempt.fault);
     let times = &attempt.times;
-    for (name, ns) in [("connect_us", times.connect_ns), ("first_byte_us", times.first_byte_ns)].into_iter().filter(|(_, ns)| *ns > 0) {
+    for (name, ns) in [("begun_us", times.begun_ns), ("connect_us", times.connect_ns), ("first_byte_us", times.first_byte_ns)]
+        .into_iter()
+        .filter(|(_, ns)| *ns > 0)
+    {
         number(out, name, ns / 1_000);
     }
     number(out, "total_us", attempt.total_ns / 1_000);

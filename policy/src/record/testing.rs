@@ -36,6 +36,7 @@ pub(super) fn record() -> Record {
                 times: Default::default(),
                 tier: None,
                 overtaken: false,
+                span: 0,
             },
             Attempt {
                 provider: "openai".into(),
@@ -49,6 +50,7 @@ pub(super) fn record() -> Record {
                 times: Default::default(),
                 tier: None,
                 overtaken: false,
+                span: 0,
             },
         ],
         status: 200,
@@ -73,6 +75,7 @@ pub(super) fn record() -> Record {
         downgraded: None,
         cut: false,
         mirror_of: None,
+        trace: None,
         trail: Default::default(),
     }
 }

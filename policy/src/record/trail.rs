@@ -50,6 +50,8 @@ impl std::ops::Deref for Waits {
 /// How far apart an attempt's steps were; 0 where one did not happen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Times {
+    /// Exchange begun → attempt begun.
+    pub begun_ns: u64,
     /// Attempt begun → connected, where a connection was made anew.
     pub connect_ns: u64,
     /// Attempt begun → first byte of its answer.

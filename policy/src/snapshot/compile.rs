@@ -12,8 +12,9 @@ use super::{
     UsageMode, keys,
 };
 use crate::condition::Condition;
-use crate::config::{At, Config, Credentials, Problem, ProviderConfig, RouteConfig, Selector};
-use crate::key::{Access, Principal};
+use crate::config::{At, Audited, Config, Credentials, Problem, ProviderConfig, RouteConfig, Selector};
+use crate::cors::Cors;
+use crate::key::{Access, Coverage, Principal};
 use crate::pattern::Pattern;
 use crate::plan::{Rules, Trigger, Triggers};
 use crate::quota;
@@ -66,9 +67,11 @@ impl Snapshot {
             keys: Arc::default(),
             routes: Arc::from([]),
             rules: Arc::new(Rules::default()),
-            body_bytes_max: config.routes.iter().filter_map(|(_, route)| route.body_bytes_max.as_ref()).map(|at| at.value).max(),
+            body_bytes_max: body_bytes_max(config),
             quotas: Arc::default(),
             queue: config.queue_bounds(),
+            cors: Cors::new(config.cors.iter().flat_map(|cors| &cors.origins).map(|at| at.value.as_str())),
+            audited_teams: audited_teams(config),
             routes_by_name: Arc::default(),
             aliases: Arc::default(),
             patterns: Arc::from([]),
@@ -76,27 +79,51 @@ impl Snapshot {
         };
         let principals = keys::compile(config, &snapshot, previous, &mut quotas);
         snapshot.quotas = Arc::new(quotas.finish(config).with_keys(principals.iter(), previous.map(|previous| &*previous.quotas)));
-        snapshot.keys = Arc::new(keys::table(config, principals));
-        let routes: Vec<Arc<Route>> =
-            config.routes.iter().map(|(name, route)| Arc::new(compile_route(&snapshot, name, route, previous, &mut problems))).collect();
-        snapshot.aliases = Arc::new(aliases(&snapshot, config, &mut problems));
-        if !problems.is_empty() {
-            return Err(problems);
+        let coverage = previous.map_or(Coverage::Whole, |previous| previous.keys.coverage());
+        snapshot.keys = Arc::new(keys::table(config, principals).covering(coverage));
+        snapshot.route(config, previous, &mut problems);
+        if problems.is_empty() { Ok(snapshot) } else { Err(problems) }
+    }
+
+    /// This snapshot with other routes and aliases, as `revision`: all else is shared. `config` differs from what it was made of in
+    /// those alone.
+    ///
+    /// # Errors
+    /// References that do not resolve.
+    pub fn with_routes(&self, config: &Config, revision: u64) -> Result<Snapshot, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let models = models_by_provider(config);
+        let body_bytes_max = body_bytes_max(config);
+        let mut snapshot = Snapshot { revision, body_bytes_max, ..self.clone() };
+        let by_name = config.providers.by_name();
+        for upstream in snapshot.providers.iter_mut().filter(|upstream| !upstream.builtin) {
+            let Some(provider) = by_name.get(&*upstream.name) else { continue };
+            let named = models.get(&*upstream.name).map(Vec::as_slice).unwrap_or_default();
+            upstream.targets = Arc::new(Targets::new(&upstream.name, named, Some(&*upstream.targets)));
+            upstream.facts = Arc::new(Models::new(provider, &upstream.provider, named, &mut problems));
         }
+        snapshot.route(config, Some(self), &mut problems);
+        if problems.is_empty() { Ok(snapshot) } else { Err(problems) }
+    }
+
+    /// Gives the snapshot its routes and aliases; it has its providers.
+    fn route(&mut self, config: &Config, previous: Option<&Snapshot>, problems: &mut Vec<Problem>) {
+        let routes: Vec<Arc<Route>> =
+            config.routes.iter().map(|(name, route)| Arc::new(compile_route(self, name, route, previous, problems))).collect();
+        self.aliases = Arc::new(aliases(self, config, problems));
         let exact = routes.iter().enumerate().filter(|(_, route)| !route.is_pattern());
-        snapshot.routes_by_name = Arc::new(exact.map(|(index, route)| (route.name.clone(), index)).collect());
-        let mut patterns: Vec<(Pattern, usize)> = routes
-            .iter()
-            .enumerate()
-            .filter(|(_, route)| route.is_pattern())
-            .map(|(index, route)| (Pattern::new(&route.name), index))
-            .collect();
+        self.routes_by_name = Arc::new(exact.map(|(index, route)| (route.name.clone(), index)).collect());
+        let patterns = routes.iter().enumerate().filter(|(_, route)| route.is_pattern());
+        let mut patterns: Vec<(Pattern, usize)> = patterns.map(|(index, route)| (Pattern::new(&route.name), index)).collect();
         // The sort is stable: equally literal patterns keep the order of the file.
         patterns.sort_by_key(|(pattern, _)| std::cmp::Reverse(pattern.literal_bytes()));
-        snapshot.patterns = patterns.into();
-        snapshot.routes = routes.into();
-        Ok(snapshot)
+        self.patterns = patterns.into();
+        self.routes = routes.into();
     }
+}
+
+fn body_bytes_max(config: &Config) -> Option<usize> {
+    config.routes.iter().filter_map(|(_, route)| route.body_bytes_max.as_ref()).map(|at| at.value).max()
 }
 
 /// The models that the file names, by provider: each has target state of its own.
@@ -326,6 +353,12 @@ fn compile_route(
     }
 }
 
+/// The teams whose exchanges the audit log holds.
+fn audited_teams(config: &Config) -> Arc<[Arc<str>]> {
+    let asks = config.teams.iter().filter(|(_, team)| team.audit.as_ref().is_some_and(|at| at.value == Audited::Requests));
+    asks.map(|(name, _)| name.value.as_str().into()).collect()
+}
+
 fn rules(config: &RouteConfig) -> Rules {
     let default = Rules::default();
     let timeouts = config.timeouts.clone().unwrap_or_default();
@@ -335,6 +368,8 @@ fn rules(config: &RouteConfig) -> Rules {
         first_byte: timeouts.first_byte.map_or(default.first_byte, |at| at.value),
         idle: timeouts.idle.map_or(default.idle, |at| at.value),
         total: timeouts.total.map_or(default.total, |at| at.value),
+        session: timeouts.session.map_or(default.session, |at| at.value),
+        session_idle: timeouts.session_idle.map_or(default.session_idle, |at| at.value),
         rescue: config.rescue.unwrap_or_default(),
         losses: config.losses.unwrap_or_default(),
         body_bytes_max: config.body_bytes_max.as_ref().map(|at| at.value),
@@ -343,5 +378,6 @@ fn rules(config: &RouteConfig) -> Rules {
         unpriced: config.unpriced.unwrap_or_default(),
         hedge: config.hedge,
         priority: config.priority.as_ref().map(|at| at.value),
+        audited: config.audit.as_ref().is_some_and(|at| at.value == Audited::Requests),
     }
 }

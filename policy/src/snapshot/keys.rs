@@ -5,10 +5,10 @@ use std::sync::Arc;
 use ahash::AHashMap;
 
 use super::{Credential, Snapshot};
-use crate::config::{self, At, Config, ProfileConfig, VirtualKeyConfig};
-use crate::key::{Access, KeyTable, Permits, Principal};
+use crate::config::{self, At, Config, ProfileConfig, TeamConfig, VirtualKeyConfig};
+use crate::key::{Access, Coverage, KeyChange, KeyTable, Permits, Principal};
 use crate::pattern::Pattern;
-use crate::quota;
+use crate::quota::{self, Accounts};
 
 /// Makes the principal of each key, in the order of the file. `snapshot` knows the providers already; what credentials and
 /// accounts went through lives on from `previous`.
@@ -19,28 +19,90 @@ pub(super) fn compile<'c>(
     quotas: &mut quota::Compiler<'c>,
 ) -> Vec<Arc<Principal>> {
     let (teams, profiles) = (config.teams.by_name(), config.profiles.by_name());
-    let mut names = Names::default();
+    let find = Find { team: &|name| teams.get(name).copied(), profile: &|name| profiles.get(name).copied() };
     let mut shared = Shared { snapshot, previous, latest: None };
+    let mut names = Names::default();
     let mut before = Before { keys: previous.map(|previous| &*previous.keys), by_name: None };
     let principals = config.virtual_keys.iter().map(|(name, key)| {
-        let team = key.team.as_ref().map(|team| team.value.as_str());
-        let of_team = team.and_then(|team| teams.get(team)?.customer.as_ref());
-        let customer = key.customer.as_ref().or(of_team).map(|customer| customer.value.as_str());
-        let profile = key.profile.as_ref().and_then(|profile| profiles.get(profile.value.as_str()).copied());
-        let expires = key.access.as_ref().and_then(|access| access.expires.as_ref());
-        let expires = expires.or_else(|| profile?.access.expires.as_ref());
         let accounts = before.of(&name.value, key).and_then(|before| before.quotas.accounts());
-        let name: Arc<str> = name.value.as_str().into();
-        Arc::new(Principal {
-            team: team.map(|team| names.share(team)),
-            customer: customer.map(|customer| names.share(customer)),
-            expires_ms: expires.map_or(u64::MAX, |at| at.value),
-            access: shared.access(key, profile),
-            quotas: quotas.of_key(&name, key, profile, team, customer, accounts),
-            key: name,
-        })
+        Arc::new(principal(&name.value, key, &find, accounts, &mut names, &mut shared, quotas))
     });
     principals.collect()
+}
+
+/// What keys refer to, by name.
+struct Find<'f, 'c> {
+    team: &'f dyn Fn(&str) -> Option<&'c TeamConfig>,
+    profile: &'f dyn Fn(&str) -> Option<&'c ProfileConfig>,
+}
+
+fn principal<'c: 's, 's>(
+    name: &'c str,
+    key: &'c VirtualKeyConfig,
+    find: &Find<'_, 'c>,
+    accounts: Option<&Arc<Accounts>>,
+    names: &mut Names<'c>,
+    shared: &mut Shared<'s>,
+    quotas: &mut quota::Compiler<'c>,
+) -> Principal {
+    let team = key.team.as_ref().map(|team| team.value.as_str());
+    let of_team = team.and_then(|team| (find.team)(team)?.customer.as_ref());
+    let customer = key.customer.as_ref().or(of_team).map(|customer| customer.value.as_str());
+    let profile = key.profile.as_ref().and_then(|profile| (find.profile)(&profile.value));
+    let expires = key.access.as_ref().and_then(|access| access.expires.as_ref());
+    let expires = expires.or_else(|| profile?.access.expires.as_ref());
+    let name: Arc<str> = name.into();
+    Principal {
+        team: team.map(|team| names.share(team)),
+        customer: customer.map(|customer| names.share(customer)),
+        expires_ms: expires.map_or(u64::MAX, |at| at.value),
+        access: shared.access(key, profile),
+        quotas: quotas.of_key(&name, key, profile, team, customer, accounts),
+        key: name,
+    }
+}
+
+impl Snapshot {
+    /// This snapshot with some virtual keys changed, as `revision`: all else is shared. `before` and `after` are the configurations,
+    /// which differ in these keys alone. `None` where a whole compilation is due.
+    pub fn with_keys(&self, before: &Config, after: &Config, changed: &[&str], revision: u64) -> Option<Snapshot> {
+        let mut keys = self.keys.clone();
+        for name in changed {
+            keys = Arc::new(keys.with(self.key_change(&keys, before, after, name, revision)?)?);
+        }
+        // Without any key everyone is let in, and is asked for one as soon as there is one: shards look at the table alone.
+        Some(Snapshot { revision, keys, ..self.clone() })
+    }
+
+    /// This snapshot with a table of keys that says of itself whether it has them all, as `revision`.
+    pub fn covering(&self, coverage: Coverage, revision: u64) -> Option<Snapshot> {
+        let is_other = self.keys.coverage() != coverage;
+        is_other.then(|| Snapshot { revision, keys: Arc::new(self.keys.covering(coverage)), ..self.clone() })
+    }
+
+    fn key_change(&self, keys: &KeyTable, before: &Config, after: &Config, name: &str, revision: u64) -> Option<KeyChange> {
+        let digests = |config: &VirtualKeyConfig| -> Vec<[u8; 32]> { config.digests().map(|(sha256, _)| sha256.value).collect() };
+        let former = before.virtual_keys.get(name).map(digests).unwrap_or_default();
+        let was = former.first().and_then(|sha256| keys.by_sha256(sha256));
+        if let Some(was) = was {
+            was.quotas.retire();
+        }
+        let Some((at, key)) = after.virtual_keys.entry(name) else {
+            return Some(KeyChange { before: former, after: Vec::new(), principal: None });
+        };
+        let accounts = was.or_else(|| keys.gone(name)).and_then(|principal| principal.quotas.accounts()).cloned();
+        let quota::Held::Shared(of_all) = &self.anonymous.quotas else { return None };
+        let mut quotas = quota::Compiler::beside(after, &self.quotas, of_all.clone(), revision, key);
+        let find = Find { team: &|name| after.teams.get(name), profile: &|name| after.profiles.get(name) };
+        let mut shared = Shared { snapshot: self, previous: Some(self), latest: None };
+        let principal = principal(&at.value, key, &find, accounts.as_ref(), &mut Names::default(), &mut shared, &mut quotas);
+        // Where nothing was bounded so far, exchanges do not even look.
+        if self.quotas.is_empty() && !principal.quotas.is_empty() {
+            return None;
+        }
+        let after = key.digests().map(|(sha256, until_ms)| (sha256.value, until_ms)).collect();
+        Some(KeyChange { before: former, after, principal: Some(Arc::new(principal)) })
+    }
 }
 
 /// Makes the table of the principals of `compile`.
@@ -114,6 +176,7 @@ impl<'c> Shared<'c> {
             tags: tags(own, inherited),
             credentials: self.credentials(key, own, inherited),
             priority: chosen(own, inherited, |access| access.priority.as_ref()).map(|at| at.value),
+            audited: chosen(own, inherited, |access| access.audit.as_ref()).is_some_and(|at| at.value == config::Audited::Requests),
             explain: chosen(own, inherited, |access| access.explain.as_ref()).map_or(self.snapshot.anonymous.access.explain, |at| at.value),
         }
     }

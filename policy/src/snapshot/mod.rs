@@ -14,6 +14,7 @@ use ringway_adapters::shape::Shape;
 
 use crate::catalog::ModelFacts;
 use crate::condition::Condition;
+use crate::cors::Cors;
 pub use crate::endpoint::Endpoint;
 use crate::key::{KeyTable, Principal};
 use crate::pattern::Pattern;
@@ -60,6 +61,10 @@ pub struct Snapshot {
     pub quotas: Arc<Quotas>,
     /// How requests wait where there is not room for all; `None` = they do not.
     pub queue: Option<Bounds>,
+    /// Sites whose pages may read answers; `None` = no browser is told so.
+    pub cors: Option<Arc<Cors>>,
+    /// Teams whose exchanges the audit log holds.
+    pub audited_teams: Arc<[Arc<str>]>,
     routes_by_name: Arc<AHashMap<Arc<str>, usize>>,
     /// Other names of models: provider by index, model there.
     aliases: Arc<AHashMap<Arc<str>, (usize, Arc<str>)>>,

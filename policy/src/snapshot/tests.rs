@@ -187,6 +187,6 @@ fn the_environment_alone_makes_providers() {
 #[test]
 fn what_parse_would_refuse_compile_refuses_too() {
     let mut config = config::Config::default();
-    config.providers.0.push((config::At::nowhere("nobody".to_owned()), config::ProviderConfig::default()));
+    config.providers.push(config::At::nowhere("nobody".to_owned()), config::ProviderConfig::default());
     assert_eq!(Snapshot::compile(&config, builtins(), None, 1).unwrap_err().len(), 1);
 }

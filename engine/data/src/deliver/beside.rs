@@ -15,7 +15,7 @@ use ringway_policy::snapshot::Upstream;
 use ringway_policy::snapshot::credential::{self, Credential};
 
 use super::{Delivery, nanos};
-use crate::attempt::{Deadlines, Outbound, TryEnd};
+use crate::attempt::{Deadlines, Outbound, Repeat, TryEnd};
 use crate::compose::{Conversion, Head};
 use crate::downstream::Downstream;
 use crate::exchange;
@@ -48,7 +48,10 @@ impl Delivery<'_> {
         let mut head = Vec::new();
         let outbound = Outbound::Encoded(&body);
         let unix_ms = shard.rt.unix_ms();
-        if let Err(fault) = self.head(upstream, step, credential, conversion, &outbound, unix_ms).write(self.request, &mut head) {
+        let tracing = journal.tracing(journal.next_span());
+        if let Err(fault) =
+            self.head(upstream, step, credential, conversion, &outbound, unix_ms).traced(tracing).write(self.request, &mut head)
+        {
             return mirror::leave(shard, journal, Some(&fault));
         }
         let rules = &self.plan.rules;
@@ -64,6 +67,7 @@ impl Delivery<'_> {
                 connect_ns: nanos(rules.connect),
                 first_byte_ns: nanos(rules.first_byte),
                 total_ns: now_ns.saturating_add(nanos(rules.total)),
+                repeat: Repeat::Allowed,
             },
             idle_ns: nanos(rules.idle),
         });
@@ -132,6 +136,7 @@ impl Delivery<'_> {
                 let mut line = second.line(upstream, step, &other, input, ended_ns);
                 line.cost = journal.cost_at(upstream, step, &line.usage);
                 line.times.connect_ns = two_connect_ns.get();
+                line.times.begun_ns = second.begun_ns.saturating_sub(journal.begun_ns());
                 let at = journal.at(ended_ns);
                 journal.bill.drop_second(second.rows_from, &line.usage, line.cost, at);
                 journal.beside(line);
@@ -147,10 +152,13 @@ impl Delivery<'_> {
                 }
                 first.step.target.tell(settings, other.health(), ended_ns);
                 journal.attempt(upstream, step);
+                journal.keep_span(second.span);
                 journal.connect_took(two_connect_ns.get());
                 journal.answered(second.begun_ns, ended_ns);
                 if let Some(index) = journal.record.attempts.len().checked_sub(2) {
+                    let begun_ns = first.deadlines.now_ns.saturating_sub(journal.begun_ns());
                     let line = &mut journal.record.attempts[index];
+                    line.times.begun_ns = begun_ns;
                     other.note(line, input, ended_ns.saturating_sub(first.deadlines.now_ns));
                     let usage = line.usage;
                     let (cost, at) = (journal.cost_at(first.upstream, first.step, &usage), journal.at(ended_ns));
@@ -178,7 +186,11 @@ impl Delivery<'_> {
         let credential = draw(self.principal, shard, upstream, step, now_ns);
         let mut head = Vec::new();
         let outbound = Outbound::Encoded(&body);
-        self.head(upstream, step, credential, conversion, &outbound, shard.rt.unix_ms()).write(self.request, &mut head).ok()?;
+        let tracing = journal.tracing(journal.next_span());
+        self.head(upstream, step, credential, conversion, &outbound, shard.rt.unix_ms())
+            .traced(tracing)
+            .write(self.request, &mut head)
+            .ok()?;
         let pays = || self.plan.hedging.as_ref().is_some_and(|state| state.take_hedge());
         // The breaker last: a probe that it gives is made and told of.
         if (credential.is_none() && wants_credential(upstream))
@@ -199,7 +211,8 @@ impl Delivery<'_> {
         };
         let watch = Watch::begin(&step.target, self.asked.mode, now_ns);
         let losses = std::mem::take(&mut scratch.losses);
-        Some(hedge::Second { index, begun_ns: now_ns, head, body, credential: credential.cloned(), losses, watch, rows_from })
+        let (credential, span) = (credential.cloned(), journal.take_span());
+        Some(hedge::Second { index, begun_ns: now_ns, head, body, credential, losses, watch, rows_from, span })
     }
 
     /// The head of a request to a target.
@@ -227,6 +240,7 @@ impl Delivery<'_> {
             conversion,
             body,
             unix_ms,
+            tracing: None,
         }
     }
 }

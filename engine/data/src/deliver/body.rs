@@ -21,8 +21,13 @@ impl Delivery<'_> {
     /// The body as this provider takes it; `None` where it goes as it is.
     pub(super) fn bend(&self, journal: &mut Journal, upstream: &Upstream, step: &Step) -> Result<Option<(Vec<u8>, Peek)>, Fault> {
         let mut losses = Vec::new();
-        let bent = bent(upstream, step, self.body, &mut losses)?;
-        let Some(body) = bent else { return Ok(None) };
+        // What the client's path said stands in the body where the target's path does not say it.
+        let said = match (self.door.mode, &step.body) {
+            (Some(mode), None) => step.dialect.row().said_in_body(&step.model, mode).map_or(Ok(None), |shape| shape.apply(self.body))?,
+            _ => None,
+        };
+        let bent = bent(upstream, step, said.as_deref().unwrap_or(self.body), &mut losses)?;
+        let Some(body) = bent.or(said) else { return Ok(None) };
         self.weigh(journal, upstream, losses)?;
         let peek = peek::peek(&body)?;
         Ok(Some((body, peek)))

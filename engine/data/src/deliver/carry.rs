@@ -14,7 +14,7 @@ use ringway_policy::snapshot::credential::Credential;
 
 use super::{Delivery, limits};
 use crate::attempt::Outbound;
-use crate::carried::{self, Carried};
+use crate::carried::{self, Carried, Untold};
 use crate::classify::BodyForm;
 use crate::downstream::Downstream;
 use crate::events::Source;
@@ -95,7 +95,8 @@ impl Delivery<'_> {
         step: &Step,
     ) -> Delivered {
         let status = incoming.head.status;
-        let Carried { delivered, body } = carried::carry(down, journal, incoming, source).await;
+        let untold = if matches!(self.door.passes, Some(Operation::Chat | Operation::Complete)) { Untold::Counts } else { Untold::Nothing };
+        let Carried { delivered, body } = carried::carry(down, journal, incoming, source, untold).await;
         let body = body.unwrap_or_default();
         if status >= 400 {
             // The client has the provider's own words; whose fault it is counts for the credential.
@@ -105,10 +106,28 @@ impl Delivery<'_> {
             if let Some(credential) = credential {
                 credential.tell_of(&step.model, &fault, down.shard.rt.now_ns());
             }
-        } else if let Some(id) = made(&body) {
-            owners::remember(&id, Owner::new(&upstream.name, &self.principal.key));
+            self.told = Some(fault.kind);
+        } else {
+            self.note_made(&body, &upstream.name);
         }
         delivered
+    }
+
+    /// Remembers what the answer made, and what it tells the id of. Only who makes a thing gets it: to look at one makes nobody its owner.
+    fn note_made(&self, body: &[u8], provider: &str) {
+        let keeps = match self.door.asks() {
+            Operation::Files | Operation::Batch | Operation::Passthrough => true,
+            Operation::Chat => self.door.dialect.row().stored_id().is_some(),
+            _ => false,
+        };
+        let Some(id) = made(body, "id").filter(|_| keeps) else { return };
+        let makes = self.request.head.method == http::Method::POST && self.door.id.is_none();
+        let own = Owner::new(provider, &self.principal.key);
+        owners::remember(&id, if makes { own } else { Owner::of_provider(provider) });
+        if self.door.asks() == Operation::Batch && owners::find(&id) == Some(own) {
+            // What a batch of this key wrote is this key's.
+            BATCH_FILES.iter().filter_map(|name| made(body, name)).for_each(|file| owners::remember(&file, own));
+        }
     }
 }
 
@@ -119,9 +138,12 @@ fn below<'p>(prefix: &str, path: &'p str) -> &'p str {
     path.strip_prefix(version).filter(|rest| is_version && rest.starts_with('/')).unwrap_or(path)
 }
 
+/// Members of a batch that name files which it made (platform.openai.com/docs/api-reference/batch/object, read 2026-11-20).
+const BATCH_FILES: &[&str] = &["output_file_id", "error_file_id"];
+
 /// The id of what an answer made.
-fn made(body: &[u8]) -> Option<String> {
-    let span = peek::member(body, "id")?;
+fn made(body: &[u8], name: &str) -> Option<String> {
+    let span = peek::member(body, name)?;
     peek::string(body, span).ok().map(Cow::into_owned)
 }
 

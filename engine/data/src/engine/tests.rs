@@ -19,7 +19,7 @@ fn setup(threads: usize, driver: Driver) -> Setup {
         busy_poll_us: 0,
         tuning: Arc::default(),
         snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
-        outboxes: (0..threads).map(|_| Arc::new(ArrayQueue::new(8))).collect(),
+        outboxes: (0..threads).map(|_| Arc::new(Outbox::new(8))).collect(),
         counters: (0..threads).map(|_| Arc::default()).collect(),
         tls: None,
         trusted: Arc::default(),
@@ -27,6 +27,8 @@ fn setup(threads: usize, driver: Driver) -> Setup {
         spend: Vec::new(),
         purge: || {},
         ask: || {},
+        tracing: None,
+        audit: None,
     }
 }
 

@@ -33,6 +33,31 @@ impl Names {
     }
 }
 
+/// Beginnings of field names, in lower case.
+pub(crate) struct Prefixes {
+    prefixes: &'static [&'static str],
+    first_letters: u32,
+}
+
+impl Prefixes {
+    pub(crate) const fn new(prefixes: &'static [&'static str]) -> Prefixes {
+        let mut first_letters = 0;
+        let mut index = 0;
+        while index < prefixes.len() {
+            first_letters |= letter_bit(prefixes[index].as_bytes()[0]);
+            index += 1;
+        }
+        Prefixes { prefixes, first_letters }
+    }
+
+    /// Whether `name` begins with one of them, in whatever case.
+    #[inline]
+    pub(crate) fn begin(&self, name: &[u8]) -> bool {
+        let begins = |prefix: &&str| name.len() >= prefix.len() && name[..prefix.len()].eq_ignore_ascii_case(prefix.as_bytes());
+        name.first().is_some_and(|first| self.first_letters & letter_bit(*first) != 0) && self.prefixes.iter().any(begins)
+    }
+}
+
 /// The gateway's own fields, which neither side may send to the other.
 #[inline]
 pub(crate) fn is_ours(name: &[u8]) -> bool {
@@ -48,6 +73,16 @@ const fn letter_bit(byte: u8) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_begins_with_a_prefix_in_any_case() {
+        const PREFIXES: Prefixes = Prefixes::new(&["x-ratelimit", "openai-"]);
+        for (name, begins) in
+            [("X-RateLimit-Reset", true), ("x-ratelimit", true), ("x-ratelimi", false), ("openai-x", true), ("open", false), ("", false)]
+        {
+            assert_eq!(PREFIXES.begin(name.as_bytes()), begins, "{name}");
+        }
+    }
 
     #[test]
     fn a_name_is_in_its_set_in_any_case_and_no_other_is() {

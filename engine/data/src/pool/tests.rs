@@ -2,8 +2,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use crossbeam::queue::ArrayQueue;
 use ringway_adapters::fault::Kind;
+use ringway_policy::record::Outbox;
 use ringway_policy::snapshot::{Proxy, Snapshot};
 
 use super::*;
@@ -18,7 +18,7 @@ fn snapshot() -> Snapshot {
 
 fn shard(rt: &Sim) -> Rc<Shard<Sim>> {
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot()));
-    Shard::new(rt.clone(), 0, Arc::new(Tuning::default()), snapshot, Arc::new(ArrayQueue::new(1)), Arc::default())
+    Shard::new(rt.clone(), 0, Arc::new(Tuning::default()), snapshot, Arc::new(Outbox::new(1)), Arc::default())
 }
 
 fn endpoint(addresses: &[&str]) -> Endpoint {

@@ -1,5 +1,4 @@
-//! What is charged where the provider does not say: checked against the events that the record names. Nothing loads the
-//! vocabulary here, so every count is by length.
+//! What is charged where the provider does not say: checked against the events that the record names.
 
 use std::rc::Rc;
 
@@ -72,8 +71,8 @@ fn a_client_that_leaves_is_charged_the_events_that_the_record_names() {
     let mut counts = (0, 0);
     for wire in [Wire::Chat, Wire::Messages] {
         let question = Case::new(wire, Form::Stream, WORDS).question();
-        let words: Vec<u64> =
-            wire::text(&Case::new(wire, Form::Stream, WORDS).marker()).split_inclusive(' ').map(|word| word.len() as u64).collect();
+        let text = wire::text(&Case::new(wire, Form::Stream, WORDS).marker());
+        let words: Vec<u64> = text.split_inclusive(' ').map(|word| word.len() as u64).collect();
         for at in (0..7_000).step_by(41) {
             let mut case = Case::new(wire, Form::Stream, WORDS);
             case.leave = Leave::Received(at);
@@ -87,7 +86,7 @@ fn a_client_that_leaves_is_charged_the_events_that_the_record_names() {
             let (bytes, events) = record.delivered.as_deref().map_or((0, 0), |delivered| (delivered.bytes, delivered.events as usize));
             assert_eq!(bytes, words[..events].iter().sum::<u64>(), "left at {at}");
             let told_input = wire == Wire::Messages;
-            let output = tokens::by_length(bytes).max(u64::from(told_input && record.usage.input > 0));
+            let output = tokens::count(&text[..bytes as usize]).max(u64::from(told_input && record.usage.input > 0));
             let input = match (told_input, events) {
                 (true, 0) => record.usage.input.min(3),
                 (true, _) => 3,
@@ -105,10 +104,11 @@ fn a_client_that_leaves_is_charged_the_events_that_the_record_names() {
 fn a_stream_that_the_provider_cuts_is_charged_what_came() {
     let mut case = Case::new(Wire::Messages, Form::Stream, 40);
     case.behaviours = vec![Behaviour::Cut(1_500)];
+    let text = wire::text(&case.marker());
     let (_, record) = case.play(1);
     let delivered = record.delivered.as_deref().unwrap();
-    assert!(delivered.events > 3 && delivered.counter == "length", "{delivered:?}");
-    assert_eq!(record.usage, Usage { input: 3, output: tokens::by_length(delivered.bytes), ..Usage::default() });
+    assert!(delivered.events > 3 && delivered.counter == tokens::COUNTER, "{delivered:?}");
+    assert_eq!(record.usage, Usage { input: 3, output: tokens::count(&text[..delivered.bytes as usize]), ..Usage::default() });
 }
 
 #[test]

@@ -82,6 +82,31 @@ fn a_reader_that_stops_bounds_what_is_read_and_is_given_up() {
     }
 }
 
+/// As nginx has it (ngx_http_upstream_check_broken_connection): who has ended their side does not wait for an answer.
+#[test]
+fn a_client_that_ends_its_side_has_left() {
+    const CANCELLED_WITHIN: Duration = Duration::from_millis(250);
+    for behaviour in [Behaviour::Silent, Behaviour::HeadThenSilent, Behaviour::Stall(600)] {
+        sim::run(12, move |sim| async move {
+            let scene = scene(&sim, [behaviour]);
+            let stream = scene.connect();
+            let mut question = ask(&wire::marker(0, 0, 40), "solo-chat", Form::Stream).bytes;
+            while !question.is_empty() {
+                let count = stream.try_write(&[std::io::IoSlice::new(&question)]).unwrap();
+                question.drain(..count);
+            }
+            sim.sleep(Duration::from_secs(1)).await;
+            let ended_ns = sim.now_ns();
+            stream.shutdown();
+            sim.sleep(Duration::from_secs(1)).await;
+            let closed_ns = scene.log.borrow()[0].closed_ns.expect("the upstream is cancelled");
+            assert!(closed_ns - ended_ns < CANCELLED_WITHIN.as_nanos() as u64, "{behaviour:?}");
+            let records = records(&scene);
+            assert_eq!((records.len(), records[0].fault), (1, Some(Kind::ClientGone)), "{behaviour:?}");
+        });
+    }
+}
+
 #[test]
 fn a_stale_connection_is_replaced_by_a_fresh_one_not_by_the_next_stale_one() {
     sim::run(4, |sim| async move {

@@ -19,8 +19,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use crossbeam::queue::ArrayQueue;
 use ringway_policy::counters::ShardCounters;
+use ringway_policy::record::Outbox;
 use ringway_policy::snapshot::Snapshot;
 use ringway_policy::tuning::Tuning;
 
@@ -89,8 +89,7 @@ impl Scene {
         let snapshot = Snapshot::compile(&config, ringway_adapters::provider::builtins(), None, 1).expect("the configuration compiles");
         let tuning = Tuning { hold_bytes_max: HOLD_BYTES, write_stall: WRITE_STALL, ..Tuning::default() };
         let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
-        let shard =
-            Shard::new(sim.clone(), 0, Arc::new(tuning), snapshot, Arc::new(ArrayQueue::new(1024)), Arc::<ShardCounters>::default());
+        let shard = Shard::new(sim.clone(), 0, Arc::new(tuning), snapshot, Arc::new(Outbox::new(1024)), Arc::<ShardCounters>::default());
         Rc::new(Scene {
             sim: sim.clone(),
             shard,

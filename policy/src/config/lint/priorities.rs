@@ -12,7 +12,7 @@ pub(super) fn priority_without_rank(ground: &Ground<'_>, warnings: &mut Vec<Prob
     let mut first: Option<&At<Class>> = None;
     let mut classes = [false; 3];
     let mut note = |class: Option<&'_ At<Class>>| classes[class.map(|at| at.value).unwrap_or_default().index()] = true;
-    let mut is_open = config.virtual_keys.0.is_empty();
+    let mut is_open = config.virtual_keys.is_empty();
     for (_, key) in config.virtual_keys.iter() {
         let own = key.access.as_ref().and_then(|access| access.priority.as_ref());
         let class = own.or_else(|| config.profile_of(key)?.access.priority.as_ref());

@@ -55,7 +55,7 @@ pub fn choose(driver: Driver, ring_entries: u32) -> io::Result<Kind> {
     if driver == Driver::Epoll {
         return Ok(Kind::Epoll);
     }
-    match ring(ring_entries) {
+    match ring(ring_entries, SETUPS) {
         Ok(_) if monoio::utils::detect_uring() => Ok(Kind::Uring),
         Ok(_) if driver == Driver::Uring => Err(io::Error::new(io::ErrorKind::Unsupported, "this kernel's io_uring lacks operations")),
         Err(error) if driver == Driver::Uring => Err(error),
@@ -67,31 +67,34 @@ pub fn choose(driver: Driver, ring_entries: u32) -> io::Result<Kind> {
     }
 }
 
-/// Runs `main` on this thread until it completes. Tasks that are still there are dropped.
+/// Runs `main` on this thread until it completes, and looks for work for `busy_poll_us` after the last bytes before it sleeps. Tasks
+/// that are still there are dropped.
 ///
 /// # Errors
 /// Where the driver cannot be set up.
-pub fn run<F, T>(kind: Kind, ring_entries: u32, main: impl FnOnce(Monoio) -> F) -> io::Result<T>
+pub fn run<F, T>(kind: Kind, ring_entries: u32, busy_poll_us: u32, main: impl FnOnce(Monoio) -> F) -> io::Result<T>
 where
     F: Future<Output = T>,
 {
     match kind {
         Kind::Uring => {
-            let mut runtime =
-                RuntimeBuilder::<IoUringDriver>::new().with_entries(ring_entries).uring_builder(ring(ring_entries)?).build()?;
-            runtime.block_on(async { Ok(main(Monoio::new(kind)?).await) })
+            // An enter that does not wait leaves deferred work undone (io_uring_enter(2), IORING_SETUP_DEFER_TASKRUN).
+            let setups = if busy_poll_us > 0 { &SETUPS[1..] } else { SETUPS };
+            let ring = ring(ring_entries, setups)?;
+            let mut runtime = RuntimeBuilder::<IoUringDriver>::new().with_entries(ring_entries).uring_builder(ring).build()?;
+            runtime.block_on(async { Ok(main(Monoio::new(kind, busy_poll_us)?).await) })
         }
         Kind::Epoll => {
             let mut runtime = RuntimeBuilder::<LegacyDriver>::new().with_entries(ring_entries).build()?;
-            runtime.block_on(async { Ok(main(Monoio::new(kind)?).await) })
+            runtime.block_on(async { Ok(main(Monoio::new(kind, busy_poll_us)?).await) })
         }
     }
 }
 
-/// The best set-up that this kernel takes.
-fn ring(entries: u32) -> io::Result<io_uring::Builder> {
+/// The first of the set-ups that this kernel takes.
+fn ring(entries: u32, setups: &[fn(&mut io_uring::Builder)]) -> io::Result<io_uring::Builder> {
     let mut refusal = io::Error::from(io::ErrorKind::Unsupported);
-    for setup in SETUPS {
+    for setup in setups {
         let mut builder = IoUring::builder();
         setup(&mut builder);
         // One wake-up may complete a poll of every connection; the kernel keeps what does not fit, but slowly.

@@ -9,6 +9,7 @@ mod alarm;
 mod driver;
 mod listen;
 mod socket;
+mod spin;
 mod wake;
 
 use std::cell::Cell;
@@ -42,9 +43,12 @@ struct Inner {
 
 impl Monoio {
     /// Must be called inside the runtime of this thread.
-    fn new(kind: Kind) -> io::Result<Monoio> {
+    fn new(kind: Kind, busy_poll_us: u32) -> io::Result<Monoio> {
         let alarm = Alarm::new()?;
         monoio::spawn(alarm.clone().run());
+        if busy_poll_us > 0 {
+            monoio::spawn(spin::run(busy_poll_us));
+        }
         Ok(Monoio { inner: Rc::new(Inner { kind, alarm, random: Cell::new(seed()) }) })
     }
 

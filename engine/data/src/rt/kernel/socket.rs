@@ -21,7 +21,7 @@ use monoio::io::AsyncReadRent;
 use monoio::net::TcpStream;
 use socket2::{Domain, SockAddr, SockRef, Type};
 
-use super::Kind;
+use super::{Kind, spin};
 use crate::rt::{Address, Io};
 
 /// Most pieces of one `sendmsg` (IOV_MAX of Linux).
@@ -124,6 +124,11 @@ impl Socket {
         Socket::new(rt.kind(), fd, peer)
     }
 
+    fn read_happened(&self) {
+        self.core.read_happened();
+        spin::bytes_came();
+    }
+
     fn recv(&self, buf: &mut Vec<u8>) -> io::Result<usize> {
         let spare = buf.spare_capacity_mut();
         // SAFETY: pointer and length describe the vector's spare capacity.
@@ -146,7 +151,7 @@ impl Io for Socket {
         if self.kind == Kind::Uring && (self.likely.get() || self.core.state.get() == Watch::Ready) {
             match self.recv(&mut buf) {
                 Ok(got) => {
-                    self.core.read_happened();
+                    self.read_happened();
                     self.likely.set(got == room);
                     return (Ok(got), buf);
                 }
@@ -155,7 +160,7 @@ impl Io for Socket {
             }
         }
         let (result, Spare(buf)) = self.core.ring_read(Spare(buf)).await;
-        self.core.read_happened();
+        self.read_happened();
         self.likely.set(matches!(result, Ok(got) if got == room));
         (result, buf)
     }

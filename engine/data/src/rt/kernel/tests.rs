@@ -13,7 +13,7 @@ fn on_both(test: impl AsyncFn(Monoio)) {
             eprintln!("io_uring is forbidden here: epoll alone is tested");
             continue;
         }
-        run(kind, 256, |rt| {
+        run(kind, 256, 0, |rt| {
             let test = &test;
             async move { test(rt).await }
         })
@@ -181,4 +181,54 @@ fn a_reset_reaches_the_peer() {
         rt.sleep(Duration::from_millis(5)).await;
         assert_eq!(peer.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::ConnectionReset);
     });
+}
+
+/// Times that this thread gave its core up by itself.
+fn waits() -> u64 {
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")).unwrap();
+    line.trim().parse().unwrap()
+}
+
+/// How often the thread slept while a peer answered `ROUNDS` times.
+fn waits_of_rounds(kind: Kind, busy_poll_us: u32) -> u64 {
+    const ROUNDS: u64 = 100;
+    run(kind, 256, busy_poll_us, |rt| async move {
+        let (listener, address) = here();
+        let peer = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut got = [0];
+            while stream.read(&mut got).unwrap() == 1 {
+                thread::sleep(Duration::from_micros(200));
+                stream.write_all(&got).unwrap();
+            }
+        });
+        let stream = rt.connect(&address).await.unwrap();
+        let mut begin = 0;
+        for round in 0..=ROUNDS {
+            stream.try_write(&[IoSlice::new(b"x")]).unwrap();
+            let (result, _) = stream.read(Vec::with_capacity(8)).await;
+            assert_eq!(result.unwrap(), 1);
+            // The first answer begins the spinning.
+            begin = if round == 0 { waits() } else { begin };
+        }
+        let count = waits() - begin;
+        // Closing would wait for the driver, which the join keeps from running.
+        stream.shutdown();
+        peer.join().unwrap();
+        count
+    })
+    .unwrap()
+}
+
+#[test]
+fn a_busy_polling_thread_does_not_sleep_between_bytes() {
+    // Longer than any answer takes on a machine that others share.
+    const LONG_US: u32 = 2_000_000;
+    for (driver, kind) in [(Driver::Uring, Kind::Uring), (Driver::Epoll, Kind::Epoll)] {
+        if choose(driver, 256).is_ok() {
+            let (sleeping, polling) = (waits_of_rounds(kind, 0), waits_of_rounds(kind, LONG_US));
+            assert!(sleeping > 50 && polling < sleeping / 4, "{}: {sleeping} waits, {polling} where it polls", kind.name());
+        }
+    }
 }
