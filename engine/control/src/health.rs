@@ -32,9 +32,12 @@ pub enum Part {
     Certificates,
     AccessLog,
     Names,
+    RequestLog,
     SharedState,
     SpendStore,
+    Store,
     Tokens,
+    Telemetry,
 }
 
 impl Part {
@@ -44,9 +47,12 @@ impl Part {
             Part::Certificates => "certificates",
             Part::AccessLog => "access log",
             Part::Names => "name resolution",
+            Part::RequestLog => "request log",
             Part::SharedState => "shared state",
             Part::SpendStore => "spend store",
+            Part::Store => "store",
             Part::Tokens => "provider tokens",
+            Part::Telemetry => "telemetry",
         }
     }
 }

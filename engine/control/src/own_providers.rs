@@ -82,7 +82,7 @@ fn read_file(path: &Path) -> Result<Provider, Refusal> {
     let text = read_bounded(path, FILE_BYTES_MAX).map_err(|message| Refusal::whole(&origin, message))?;
     provider::parse(name, &text).map_err(|mistake| Refusal {
         origin,
-        problems: vec![Problem { line: mistake.line, column: mistake.column, message: mistake.message }],
+        problems: vec![Problem { line: mistake.line, column: mistake.column, path: String::new(), message: mistake.message }],
     })
 }
 

@@ -1,5 +1,10 @@
 //! The admin listener over a real socket, with a client that knows nothing but bytes.
 
+#[path = "admin/access.rs"]
+mod access_over_http;
+#[path = "admin/tls.rs"]
+mod tls;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -9,11 +14,15 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use ringway_adapters::fault::{Fault, Kind};
 use ringway_adapters::operation::Operation;
-use ringway_control::admin::{Listener, Token, View, serve};
+use ringway_control::access::{self, Access, Hosts, Origins, Token, Transport};
+use ringway_control::admin::{Listener, View, serve};
+use ringway_control::audit::Audit;
 use ringway_control::health::{Health, Part, Phase};
 use ringway_control::ledger::{self, meter, recent::Recent};
 use ringway_control::publish::Publisher;
 use ringway_control::reload::Source;
+use ringway_control::request_log::{self, RequestLog};
+use ringway_control::store::Database;
 use ringway_policy::breaker::{Outcome, Settings};
 use ringway_policy::config::{self, Config};
 use ringway_policy::counters::ShardCounters;
@@ -35,42 +44,77 @@ struct Gateway {
     ledger: ledger::Ledger,
     shard: Arc<ShardCounters>,
     publisher: Publisher,
-    _runtime: tokio::runtime::Runtime,
+    access: Access,
+    runtime: tokio::runtime::Runtime,
+}
+
+/// The time stands still.
+fn clock() -> u64 {
+    1_700_000_000_000
+}
+
+fn access(database: Database, audit: Audit) -> Access {
+    Access::new(access::Setup {
+        token: Token::new(TOKEN).unwrap(),
+        hosts: Hosts::new(["gateway.example".to_owned()]),
+        origins: Origins::new(["https://tools.example".to_owned()]),
+        transport: Transport::Loopback { port: 8081 },
+        database,
+        audit,
+        clock,
+    })
 }
 
 fn gateway() -> Gateway {
+    gateway_with(Database::none(), Audit::none())
+}
+
+fn gateway_with(database: Database, audit: Audit) -> Gateway {
+    gateway_serving(database, audit, None)
+}
+
+fn gateway_serving(database: Database, audit: Audit, tls: Option<Arc<ArcSwap<rustls::ServerConfig>>>) -> Gateway {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let listener = runtime.block_on(Listener::bind("127.0.0.1:0")).unwrap();
+    let listener = runtime.block_on(Listener::bind("127.0.0.1:0")).unwrap().with_tls(tls);
     let address = listener.address().unwrap();
     let config: Config = config::parse(FILE, &|_| None).unwrap();
     let health = Arc::new(Health::default());
     let (meter, recent) = (meter::Shared::default(), Recent::default());
     let outboxes = ledger::outboxes(1);
-    let setup = ledger::Setup { outboxes: outboxes.clone(), log: None, meter: meter.clone(), recent: recent.clone(), purge: || () };
+    let setup = ledger::Setup { outboxes: outboxes.clone(), log: None, meter: meter.clone(), recent: recent.clone(), sinks: Vec::new() };
     let shard = Arc::new(ShardCounters::default());
     let publisher = Publisher::new(Source::environment().compile(&config, None).unwrap());
+    let access = access(database, audit.clone());
     let view = View {
         version: "0.0.0-test",
         driver: "epoll",
-        token: Token::new(TOKEN).unwrap(),
+        access: access.clone(),
+        audit,
         health: health.clone(),
         publisher: publisher.clone(),
         served: Arc::new(ArcSwap::from_pointee(config)),
         shards: vec![shard.clone()],
+        outboxes: outboxes.clone(),
+        telemetry: None,
+        alerts: None,
         meter,
-        recent,
+        recent: recent.clone(),
+        request_log: RequestLog::new(request_log::Settings { folder: None, days: 1, bytes_max: 0 }, recent, health.clone()),
         log_dropped: Arc::new(AtomicU64::new(3)),
         started: Instant::now(),
         clock: || ringway_policy::lease::Now { mono_ns: 1_000_000_000, unix_ms: 0 },
+        objects: None,
+        door: None,
+        settings: Value::Null,
     };
     runtime.spawn(serve(listener, view));
-    Gateway { address, health, outboxes, ledger: ledger::start(setup).unwrap(), shard, publisher, _runtime: runtime }
+    Gateway { address, health, outboxes, ledger: ledger::start(setup).unwrap(), shard, publisher, access, runtime }
 }
 
 impl Gateway {
     /// Status, head and body of `GET path`.
     fn get(&self, path: &str, headers: &str) -> (u16, String, String) {
-        self.send(&format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n"))
+        self.send(&format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n"))
     }
 
     fn send(&self, request: &str) -> (u16, String, String) {
@@ -81,6 +125,27 @@ impl Gateway {
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         (head[9..12].parse().unwrap(), head.to_ascii_lowercase(), body.to_owned())
+    }
+
+    /// The status of an answer whose end is not waited for, and whether the gate refused.
+    fn answer_status(&self, method: &str, path: &str, headers: &str) -> (u16, bool) {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let request = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 0\r\n{headers}\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        let mut buffer = [0; 4096];
+        while !answer.windows(4).any(|window| window == b"\r\n\r\n") {
+            let len = stream.read(&mut buffer).unwrap();
+            assert!(len > 0, "{method} {path}: no answer");
+            answer.extend_from_slice(&buffer[..len]);
+        }
+        let status = std::str::from_utf8(&answer[9..12]).unwrap().parse().unwrap();
+        if matches!(status, 401 | 403) {
+            stream.read_to_end(&mut answer).unwrap();
+        }
+        let body = String::from_utf8_lossy(&answer).into_owned();
+        (status, body.contains("\"code\":\"invalid_api_key\"") || body.contains("\"code\":\"forbidden\""))
     }
 
     fn api(&self, path: &str) -> Value {
@@ -129,6 +194,7 @@ fn record(status: u16, fault: Option<Kind>) -> Record {
         cut: false,
         trail: Default::default(),
         mirror_of: None,
+        trace: None,
     }
 }
 
@@ -156,7 +222,7 @@ fn the_api_needs_the_token() {
     for headers in ["", "authorization: Bearer wrong\r\n", "authorization: Bearer \r\n", "x-api-key: rw-0123456789abcdef\r\n"] {
         let (status, head, body) = gateway.get("/api/v1/providers", headers);
         assert_eq!(status, 401, "{headers}");
-        assert!(head.contains("www-authenticate: bearer") && head.contains("application/json"), "{head}");
+        assert!(head.contains("www-authenticate: bearer") && head.contains("application/problem+json"), "{head}");
         assert!(!body.contains(TOKEN) && serde_json::from_str::<Value>(&body).unwrap()["error"]["code"] == "invalid_api_key", "{body}");
     }
     // An unknown collection tells a stranger nothing either.
@@ -206,11 +272,11 @@ fn routes_show_the_health_of_their_targets_and_providers_that_of_their_credentia
 #[test]
 fn unknown_pages_and_methods_are_answered_in_json() {
     let gateway = gateway();
-    let (status, _, body) = gateway.get("/nope", "");
+    let (status, _, body) = gateway.get("/nope.txt", "");
     assert_eq!((status, serde_json::from_str::<Value>(&body).unwrap()["error"]["code"].as_str()), (404, Some("not_found")), "{body}");
     let (status, _, body) = gateway.get("/api/v1/nope", &format!("authorization: Bearer {TOKEN}\r\n"));
     assert!(status == 404 && body.contains("providers, routes"), "{body}");
-    let (status, _, body) = gateway.send("POST /readyz HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+    let (status, _, body) = gateway.send("POST /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
     assert!(status == 405 && body.contains("\"error\""), "{body}");
 }
 
@@ -243,7 +309,7 @@ fn a_record_reaches_metrics_and_the_api() {
     let until = Instant::now() + Duration::from_secs(10);
     let records = loop {
         let records = gateway.api("/api/v1/records?limit=1");
-        if records["data"].as_array().is_some_and(|list| !list.is_empty()) {
+        if records["data"][0]["status"] == 502 {
             break records;
         }
         assert!(Instant::now() < until, "the ledger never came round");
@@ -257,10 +323,58 @@ fn a_record_reaches_metrics_and_the_api() {
 }
 
 #[test]
-fn the_status_page_tells_strangers_nothing_of_the_configuration() {
+fn the_web_ui_is_there_and_holds_nothing_of_this_gateway() {
     let gateway = gateway();
-    let (status, _, body) = gateway.get("/", "");
-    assert!(status == 200 && body.contains("0.0.0-test") && body.contains("Providers"), "{body}");
-    let (_, _, body) = gateway.get("/", "x-forwarded-for: 203.0.113.9\r\n");
-    assert!(!body.contains("Providers"), "{body}");
+    for path in ["/", "/overview", "/requests/0123"] {
+        let (status, head, body) = gateway.get(path, "x-forwarded-for: 203.0.113.9\r\n");
+        assert!(status == 200 && head.contains("content-security-policy: default-src 'none'; script-src 'self'"), "{path}: {head}");
+        assert!(body.contains("/assets/index-") && !body.contains("0.0.0-test"), "{body}");
+    }
+    assert_eq!(gateway.get("/assets/none.js", "").0, 404);
+    assert_eq!(gateway.get("/nothing.txt", "").0, 404);
+}
+
+#[test]
+fn a_name_that_was_bent_to_this_machine_reaches_nothing() {
+    let gateway = gateway();
+    let ask = |host: &str, path: &str, headers: &str| {
+        gateway.send(&format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{headers}\r\n"))
+    };
+    for path in ["/", "/metrics", "/api/v1/keys"] {
+        let (status, _, body) = ask("evil.example", path, "");
+        assert!(status == 421 && body.contains("admin_hosts"), "{path}: {body}");
+    }
+    // Probes set any name, and whoever has the token is no page of another site.
+    assert_eq!(ask("evil.example", "/livez", "").0, 200);
+    assert_eq!(ask("evil.example", "/api/v1/keys", &format!("authorization: Bearer {TOKEN}\r\n")).0, 200);
+    assert_eq!(ask("gateway.example", "/metrics", "").0, 200);
+}
+
+#[test]
+fn every_answer_says_what_browsers_may_do_with_it() {
+    let gateway = gateway();
+    for path in ["/", "/nope", "/livez", "/api/v1/keys"] {
+        let (_, head, _) = gateway.get(path, "");
+        for field in ["frame-ancestors 'none'", "x-content-type-options: nosniff", "referrer-policy: no-referrer", "permissions-policy: "] {
+            assert!(head.contains(field), "{path}: {field} in {head}");
+        }
+        assert!(!head.contains("script-src 'self' 'unsafe-inline'") && !head.contains("access-control-allow-origin"), "{head}");
+    }
+    assert!(gateway.get("/api/v1/keys", "").1.contains("cache-control: no-store"));
+}
+
+#[test]
+fn a_listed_site_may_ask_with_a_token_and_is_answered_before_it_shows_one() {
+    let gateway = gateway();
+    let preflight = |origin: &str| {
+        gateway.send(&format!(
+            "OPTIONS /api/v1/keys HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\norigin: {origin}\r\naccess-control-request-method: PUT\r\n\r\n"
+        ))
+    };
+    let (status, head, _) = preflight("https://tools.example");
+    assert!(status == 204 && head.contains("access-control-allow-origin: https://tools.example"), "{head}");
+    assert!(!head.contains("allow-credentials"), "{head}");
+    assert!(!preflight("https://evil.example").1.contains("access-control-allow-origin"));
+    let (_, head, _) = gateway.get("/api/v1/keys", "origin: https://tools.example\r\n");
+    assert!(head.contains("access-control-allow-origin: https://tools.example") && head.contains("vary: origin"), "{head}");
 }

@@ -38,11 +38,13 @@ impl Stage {
             names: Names::default(),
             health: Arc::new(Health::default()),
             certificates: None,
+            admin_certificates: None,
             served: Arc::new(ArcSwap::from_pointee(config)),
-            demand: Box::new(|config| if config.providers.0.is_empty() { Err("no provider is left".into()) } else { Ok(()) }),
+            demand: Box::new(|config| if config.providers.is_empty() { Err("no provider is left".into()) } else { Ok(()) }),
             shard_count: 1,
             clock: || Now { mono_ns: 0, unix_ms: 0 },
             store: None,
+            changing: Default::default(),
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         Stage { folder, runtime, reloader: Arc::new(reloader) }

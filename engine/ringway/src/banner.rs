@@ -3,6 +3,8 @@
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use ringway_control::access::LINK_LIFETIME;
+
 /// Where a listener is, as a client would reach it.
 #[derive(Clone, Debug)]
 pub enum Place {
@@ -16,8 +18,11 @@ pub struct Banner {
     pub data: Vec<Place>,
     pub tls: Scheme,
     pub admin: Place,
+    pub admin_tls: Scheme,
     /// `None` where the operator set it: it is not repeated.
     pub fresh_token: Option<String>,
+    /// While there is no user: the secret of the link that makes its first opener the owner.
+    pub link: Option<String>,
     pub driver: &'static str,
     pub threads: usize,
     pub providers: Vec<String>,
@@ -45,11 +50,22 @@ impl Banner {
         for place in &self.data {
             let _ = writeln!(out, "  data       {}", place.url(self.tls));
         }
-        let _ = writeln!(out, "  admin      {}", self.admin.url(Scheme::Http));
+        let _ = writeln!(out, "  admin      {}", self.admin.url(self.admin_tls));
         let _ = match &self.fresh_token {
             Some(token) => writeln!(out, "  token      {token} (admin; new at each start, or set --admin-token)"),
             None => writeln!(out, "  token      as set by --admin-token or RINGWAY_ADMIN_TOKEN (admin)"),
         };
+        if let Some(link) = &self.link {
+            // A browser opens no Unix socket: there the token makes the first owner.
+            if let Place::Tcp(_) = self.admin {
+                let minutes = LINK_LIFETIME.as_secs() / 60;
+                let _ = writeln!(
+                    out,
+                    "  start      {}/start?link={link} (once, within {minutes} minutes: makes you the owner)",
+                    self.admin.url(self.admin_tls)
+                );
+            }
+        }
         let plural = if self.threads == 1 { "thread" } else { "threads" };
         let _ = writeln!(out, "  driver     {}, {} {plural}", self.driver, self.threads);
         let _ = writeln!(out, "  providers  {} (from {})", self.providers.join(", "), self.origin);
@@ -118,7 +134,9 @@ mod tests {
             data: vec![Place::Tcp("0.0.0.0:8080".parse().unwrap()), Place::Unix("/run/r.sock".into())],
             tls: Scheme::Http,
             admin: Place::Tcp("127.0.0.1:8081".parse().unwrap()),
+            admin_tls: Scheme::Http,
             fresh_token: Some("rw-abc".into()),
+            link: None,
             driver: "uring",
             threads: 2,
             providers: vec!["ringway".into(), "acme".into()],
@@ -151,6 +169,15 @@ mod tests {
         assert!(tls.contains("Bearer YOUR_VIRTUAL_KEY"), "{tls}");
         let unix = Banner { data: vec![Place::Unix("/run/r.sock".into())], ..banner() }.render();
         assert!(unix.contains("curl --unix-socket /run/r.sock http://localhost/v1/chat/completions"), "{unix}");
+    }
+
+    #[test]
+    fn a_link_is_shown_while_there_is_no_user() {
+        let text = Banner { link: Some("abc".into()), ..banner() }.render();
+        assert!(text.contains("http://127.0.0.1:8081/start?link=abc (once, within 60 minutes"), "{text}");
+        let tls = Banner { link: Some("abc".into()), admin_tls: Scheme::Https, ..banner() }.render();
+        assert!(tls.contains("https://127.0.0.1:8081/start?link=abc"), "{tls}");
+        assert!(!banner().render().contains("/start"));
     }
 
     #[test]

@@ -11,9 +11,9 @@ use ringway_control::reload::Source;
 use ringway_policy::config::{self, Problem};
 use ringway_policy::explain::{self, Question};
 
-use crate::flags::{Command, KeyCommand};
+use crate::flags::{Command, KeyCommand, StorePlace};
 use crate::providers::{self, Form};
-use crate::{models, token};
+use crate::{client, manual, models, objects, token};
 
 /// Runs one and prints its answer.
 ///
@@ -21,27 +21,47 @@ use crate::{models, token};
 /// Why there is no answer.
 pub fn run(command: Command) -> Result<ExitCode, String> {
     match command {
-        Command::Check { file, providers_dir } => Ok(check(Source::file(file).with_providers(providers_dir))),
+        Command::Check { file, providers_dir, store } => Ok(check(Source::file(file).with_providers(providers_dir), &store)),
+        Command::Rekey { config, store, new_master_key_file } => {
+            let count = objects::rekey(crate::serve::source(config), &store, new_master_key_file)?;
+            print(&format!("{count} rows are sealed anew; gateways on this store read them again by themselves\n"))
+        }
         Command::Schema => print(&format!("{:#}\n", config::schema())),
-        Command::Providers { name, json, providers_dir } => {
+        Command::Providers { name, json, live: true, gateway, .. } => client::providers(&gateway, name.as_deref(), json),
+        Command::Providers { name, json, providers_dir, .. } => {
             let own = OwnProviders::new(providers_dir);
             own.read().map_err(|refusal| refusal.to_string())?;
             print(&own.with_all(|all| providers::show(all, name.as_deref(), if json { Form::Json } else { Form::Table }))?)
         }
+        Command::Client(command) => client::run(command),
+        Command::Completions { shell } => print(&manual::completions(&shell)?),
+        Command::Man { folder: Some(folder) } => manual::write(&folder),
+        Command::Man { folder: None } => print(&manual::page()?),
         Command::Key { command: KeyCommand::New } => print(&fresh_key()?),
         Command::Models { catalog: Some(pattern), .. } => print(&models::catalog(&pattern)?),
         Command::Models { catalog: None, config, providers_dir } => {
             print(&models::configured(&crate::serve::source(config).with_providers(providers_dir))?)
         }
-        Command::Explain { config, key, tags, headers, path, json, request, providers_dir } => {
+        Command::Explain { config, key, tags, headers, path, json, request, providers_dir, live, gateway } => {
             let question = Question { path, body: body(&request)?, key, headers, tags, unix_s: unix_s() };
-            let explained = explained(&crate::serve::source(config).with_providers(providers_dir), &question)?;
+            let explained = match live {
+                true => client::explain(&gateway, &question)?,
+                false => explained(&crate::serve::source(config).with_providers(providers_dir), &question)?,
+            };
             print(&if json { format!("{explained:#}\n") } else { explain::text(&explained) })
         }
     }
 }
 
-fn check(source: Source) -> ExitCode {
+/// The file with what the store holds beside it, where there is one.
+fn check(source: Source, store: &StorePlace) -> ExitCode {
+    let source = match objects::beside(source, store) {
+        Ok(source) => source,
+        Err(message) => {
+            let _ = print(&format!("{message}\n"));
+            return ExitCode::FAILURE;
+        }
+    };
     let outcome = source.load().and_then(|config| source.compile(&config, None).map(|_| config.warnings()));
     let (text, code) = match outcome {
         Ok(warnings) => (good(&source.origin(), &warnings), ExitCode::SUCCESS),
@@ -114,7 +134,7 @@ mod tests {
 
     #[test]
     fn warnings_stand_before_the_good_word() {
-        let warning = Problem { line: 3, column: 5, message: "look".to_owned() };
+        let warning = Problem { line: 3, column: 5, path: String::new(), message: "look".to_owned() };
         assert_eq!(good("f.yaml", &[warning]), "f.yaml:3:5: warning: look\nf.yaml: good\n");
     }
 }

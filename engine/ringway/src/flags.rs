@@ -3,9 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use ringway_control::ledger::share;
+use ringway_control::request_log::{BYTES_DEFAULT, DAYS_DEFAULT};
 use ringway_policy::config::Listen;
 use ringway_policy::tuning::Tuning;
 
+use crate::client::{self, Connection};
 use crate::units::{Size, Span};
 
 /// An AI gateway: one binary between applications and LLM providers.
@@ -31,6 +34,19 @@ pub enum Command {
         /// Folder of provider files (NAME.toml) beside the built-in ones
         #[arg(long, env = "RINGWAY_PROVIDERS_DIR", value_name = "DIRECTORY")]
         providers_dir: Option<PathBuf>,
+        #[command(flatten)]
+        store: StorePlace,
+    },
+    /// Seal every secret in the store anew, with a new data key and, where one is named, a new master key
+    Rekey {
+        /// The configuration file that names the store; default: as the gateway itself would start
+        #[arg(long, env = "RINGWAY_CONFIG", value_name = "FILE")]
+        config: Option<PathBuf>,
+        #[command(flatten)]
+        store: StorePlace,
+        /// File of the master key from now on, 32 bytes as base64 or hex; the gateway is then started with it
+        #[arg(long, value_name = "FILE")]
+        new_master_key_file: Option<PathBuf>,
     },
     /// Print the JSON Schema of the configuration file
     Schema,
@@ -41,6 +57,11 @@ pub enum Command {
         /// Print JSON
         #[arg(long)]
         json: bool,
+        /// Ask a running gateway for those that it has, and how they stand
+        #[arg(long, conflicts_with = "providers_dir")]
+        live: bool,
+        #[command(flatten)]
+        gateway: Connection,
         /// Folder of provider files (NAME.toml) beside the built-in ones
         #[arg(long, env = "RINGWAY_PROVIDERS_DIR", value_name = "DIRECTORY")]
         providers_dir: Option<PathBuf>,
@@ -73,6 +94,11 @@ pub enum Command {
         /// Folder of provider files (NAME.toml) beside the built-in ones
         #[arg(long, env = "RINGWAY_PROVIDERS_DIR", value_name = "DIRECTORY")]
         providers_dir: Option<PathBuf>,
+        /// Ask a running gateway, as it stands now
+        #[arg(long, conflicts_with_all = ["config", "providers_dir"])]
+        live: bool,
+        #[command(flatten)]
+        gateway: Connection,
         /// The request's body; - reads it from stdin
         request: PathBuf,
     },
@@ -88,6 +114,34 @@ pub enum Command {
         #[arg(long, env = "RINGWAY_PROVIDERS_DIR", value_name = "DIRECTORY")]
         providers_dir: Option<PathBuf>,
     },
+    #[command(flatten)]
+    Client(client::Command),
+    /// Print the completions of a shell
+    Completions {
+        /// bash, zsh or fish
+        #[arg(value_parser = ["bash", "zsh", "fish"])]
+        shell: String,
+    },
+    /// Print the manual page, or write those of all subcommands
+    Man {
+        /// Write ringway.1, ringway-keys.1, … into this folder
+        #[arg(long, value_name = "DIRECTORY")]
+        folder: Option<PathBuf>,
+    },
+}
+
+/// Where the store is, for what looks at it without a gateway.
+#[derive(Debug, Default, Args)]
+pub struct StorePlace {
+    /// Where the store is kept [default: a folder of the configuration in ./ringway-data]
+    #[arg(long, env = "RINGWAY_DATA_DIR", value_name = "DIRECTORY")]
+    pub data_dir: Option<PathBuf>,
+    /// No store: the file alone
+    #[arg(long, env = "RINGWAY_NO_STORE", value_parser = clap::builder::FalseyValueParser::new())]
+    pub no_store: bool,
+    /// File of the master key; or the variable RINGWAY_MASTER_KEY [default: master.key beside the store]
+    #[arg(long, env = "RINGWAY_MASTER_KEY_FILE", value_name = "FILE")]
+    pub master_key_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -149,6 +203,18 @@ pub struct Serve {
     /// Token of the admin API [default: a new random one, printed at start]
     #[arg(long, env = "RINGWAY_ADMIN_TOKEN", value_name = "TOKEN", hide_env_values = true, help_heading = "Access")]
     pub admin_token: Option<String>,
+    /// Certificate chain of the admin listener, PEM; off loopback it insists on one [default: the file's admin_tls]
+    #[arg(long, env = "RINGWAY_ADMIN_TLS_CERT", value_name = "FILE", requires = "admin_tls_key", help_heading = "Access")]
+    pub admin_tls_cert: Option<PathBuf>,
+    /// Private key of that certificate, PEM [default: the file's admin_tls]
+    #[arg(long, env = "RINGWAY_ADMIN_TLS_KEY", value_name = "FILE", requires = "admin_tls_cert", help_heading = "Access")]
+    pub admin_tls_key: Option<PathBuf>,
+    /// Speak plain HTTP on the admin listener off loopback: a proxy in front of it ends TLS
+    #[arg(long, env = "RINGWAY_ADMIN_PLAIN_HTTP", value_parser = clap::builder::FalseyValueParser::new(), help_heading = "Access")]
+    pub admin_plain_http: bool,
+    /// Names that browsers reach the admin listener by, beside addresses and localhost; may be repeated [default: the file's admin_hosts]
+    #[arg(long, env = "RINGWAY_ADMIN_HOSTS", value_name = "NAME", value_delimiter = ',', help_heading = "Access")]
+    pub admin_hosts: Vec<String>,
     /// Listen beyond this machine although no virtual key is configured
     #[arg(long, env = "RINGWAY_ALLOW_ANONYMOUS", value_parser = clap::builder::FalseyValueParser::new(), help_heading = "Access")]
     pub allow_anonymous: bool,
@@ -169,12 +235,29 @@ pub struct Serve {
     #[arg(long, env = "RINGWAY_LOG_LEVEL", value_enum, value_name = "LEVEL", default_value_t = Level::Info, help_heading = "Logs")]
     pub log_level: Level,
 
-    /// Where spend is kept beyond the process's end [default: a folder of the configuration in ./ringway-data, once a budget is configured]
+    /// Where the store, spend and the request log are kept [default: a folder of the configuration in ./ringway-data, once there is something to keep]
     #[arg(long, env = "RINGWAY_DATA_DIR", value_name = "DIRECTORY", help_heading = "Store")]
     pub data_dir: Option<PathBuf>,
-    /// Keep nothing: spend ends with the process
-    #[arg(long, env = "RINGWAY_NO_STORE", value_parser = clap::builder::FalseyValueParser::new(), conflicts_with = "data_dir", help_heading = "Store")]
+    /// No store: the configuration is changed in the file alone; records are kept in memory; spend ends with the process unless --data-dir is given
+    #[arg(long, env = "RINGWAY_NO_STORE", value_parser = clap::builder::FalseyValueParser::new(), help_heading = "Store")]
     pub no_store: bool,
+    /// File of the master key that secrets in the store are sealed with, 32 bytes as base64 or hex; or the variable
+    /// RINGWAY_MASTER_KEY [default: master.key beside the store, made when the first secret is kept]
+    #[arg(long, env = "RINGWAY_MASTER_KEY_FILE", value_name = "FILE", conflicts_with = "no_store", help_heading = "Store")]
+    pub master_key_file: Option<PathBuf>,
+    /// Make the store and its master key now, where they are not there
+    #[arg(long, env = "RINGWAY_INIT", value_parser = clap::builder::FalseyValueParser::new(), conflicts_with = "no_store", help_heading = "Store")]
+    pub init: bool,
+
+    /// Keep every record beyond the last thousand, in the data directory; off with --no-store
+    #[arg(long, env = "RINGWAY_REQUEST_LOG", value_enum, value_name = "SWITCH", default_value_t = Switch::On, help_heading = "Store")]
+    pub request_log: Switch,
+    /// Days of the request log that are kept, today included
+    #[arg(long, env = "RINGWAY_REQUEST_LOG_DAYS", value_name = "N", default_value_t = DAYS_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=3_650), help_heading = "Store")]
+    pub request_log_days: u32,
+    /// What the request log may take; beyond it the oldest part is dropped
+    #[arg(long, env = "RINGWAY_REQUEST_LOG_BYTES", value_name = "SIZE", default_value_t = Size(BYTES_DEFAULT as usize), help_heading = "Store")]
+    pub request_log_bytes: Size,
 
     #[command(flatten)]
     pub threads: Threads,
@@ -234,6 +317,9 @@ pub struct Limits {
     /// Milliseconds between two rounds in which threads give back what they hold of limits and budgets and do not use
     #[arg(long, env = "RINGWAY_RECONCILE_MS", value_name = "MS", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=60_000))]
     pub reconcile_ms: u64,
+    /// Most series on /metrics, however many keys, models and targets there are; the rest is counted as `other`
+    #[arg(long, env = "RINGWAY_METRICS_SERIES", value_name = "N", default_value_t = share::SERIES_MAX as u32, value_parser = clap::value_parser!(u32).range(share::SERIES_MIN as i64..=1_000_000))]
+    pub metrics_series: u32,
     /// Size of a read buffer
     #[arg(long, env = "RINGWAY_BUFFER_BYTES", value_name = "SIZE", default_value_t = Size(Tuning::default().read_buffer_bytes))]
     pub buffer_bytes: Size,

@@ -1,14 +1,21 @@
 //! The binary: reads the command line, puts the two planes together, listens to signals.
 
 mod activation;
+mod administration;
+mod audit;
 mod banner;
+mod client;
 mod commands;
 mod flags;
 mod logging;
+mod manual;
 mod memory;
 mod models;
+mod objects;
+mod observe;
 mod providers;
 mod serve;
+mod settings;
 mod signals;
 mod token;
 mod units;

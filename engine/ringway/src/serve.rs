@@ -1,44 +1,47 @@
 //! Serving: puts the two planes together, and takes them down in order.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use ringway_control::admin::{self, Token, View};
+use ringway_control::admin::{self, View};
+use ringway_control::audit::{Audit, Exchanges};
 use ringway_control::certificates::Certificates;
 use ringway_control::cluster;
 use ringway_control::health::{Health, Part, Phase};
 use ringway_control::ledger::log::{Format, Log};
 use ringway_control::ledger::{self, Ledger, meter, recent::Recent};
+use ringway_control::objects::Objects;
 use ringway_control::publish::Publisher;
 use ringway_control::quotas;
 use ringway_control::reload::{self, Demand, Reloader, Source};
+use ringway_control::request_log::{self, RequestLog};
 use ringway_control::resolve::{self, Names};
 use ringway_control::spend::{self, Store};
+use ringway_control::telemetry::Telemetry;
 use ringway_control::tokens::{self, Tokens};
-use ringway_control::vocabulary;
 use ringway_data::engine::{self, Engine};
 use ringway_data::networks::Networks;
 use ringway_policy::config::{Config, Listen};
 use ringway_policy::counters::ShardCounters;
+use ringway_policy::record::Record;
 use tokio::time::sleep;
 
 use crate::banner::{Banner, Keys, Place, Scheme};
 use crate::flags::{DriverChoice, LogFormat, Serve, Switch};
 use crate::signals::{Request, Signals};
-use crate::{activation, logging, token};
+use crate::{activation, administration, logging, objects, observe, settings, token};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
-const ADMIN_DEFAULT: &str = "127.0.0.1:8081";
 /// Threads of the control plane. It does little, and each costs memory.
 const CONTROL_THREADS: usize = 2;
 /// Threads for name lookups and file reads.
 const CONTROL_BLOCKING_THREADS: usize = 6;
-/// How long the end waits for the access log's sink.
+/// How long the end waits for the access log's sink, and for the request log.
 const LOG_WAIT: Duration = Duration::from_secs(1);
 /// Exit code of an end that was not waited for: 128 + SIGINT.
 const EXIT_AT_ONCE: i32 = 130;
@@ -74,6 +77,7 @@ async fn serve(flags: &Serve, inherited: Inherited) -> Result<ExitCode, String> 
     // First of all, so that a signal during the start is not lost.
     let mut signals = Signals::new().map_err(|error| format!("signals: {error}"))?;
     let source = source(flags.config.clone()).with_providers(flags.providers_dir.clone());
+    let (source, database) = objects::open(flags, source).await?;
     let loaded = reload::look(&source.files());
     let config = source.load().map_err(|refusal| refusal.to_string())?;
     let listen = listen_addresses(flags, &config, &inherited);
@@ -83,7 +87,6 @@ async fn serve(flags: &Serve, inherited: Inherited) -> Result<ExitCode, String> 
     let demand = with_store(demand(&listen, &inherited, flags.allow_anonymous), store.clone());
     demand(&config)?;
     source.warn(&config);
-    vocabulary::keep_for(&config);
 
     let (names, tokens) = (Names::default(), Tokens::default());
     let publisher = publish_first(&source, &config, (&names, &tokens), &health, threads).await?;
@@ -95,32 +98,40 @@ async fn serve(flags: &Serve, inherited: Inherited) -> Result<ExitCode, String> 
         }
         None => None,
     };
-    let (token, fresh_token) = admin_token(flags)?;
-    let admin_address = match flags.admin.as_ref().or(config.admin.as_ref().map(|at| &at.value)) {
-        Some(Listen::Ip(address)) => address.to_string(),
-        Some(Listen::Unix(path)) => format!("unix:{path}"),
-        None => ADMIN_DEFAULT.to_owned(),
-    };
-    let admin_listener = admin::Listener::bind(&admin_address)
-        .await
-        .map_err(|error| format!("admin listener {admin_address}: {error}; choose another with --admin"))?;
-    let admin_place =
-        admin_listener.address().map_or_else(|| Place::Unix(admin_address.trim_start_matches("unix:").to_owned()), Place::Tcp);
+    let administration = administration::open(flags, &config, &source, database.clone()).await?;
 
     let outboxes = ledger::outboxes(threads);
     let counters: Vec<Arc<ShardCounters>> = (0..threads).map(|_| Arc::default()).collect();
-    let (meter, recent) = (meter::Shared::default(), Recent::default());
+    let meter = Arc::new(Mutex::new(meter::Meter::with_series(flags.limits.metrics_series as usize)));
+    let recent = Recent::default();
     let log = access_log(flags, &health)?;
     let log_dropped = log.as_ref().map(Log::dropped).unwrap_or_default();
+    let request_log = RequestLog::new(request_log_settings(flags, &source), recent.clone(), health.clone());
+    let reconcile = Duration::from_millis(flags.limits.reconcile_ms);
+    let shared = config.state.as_ref().and_then(|state| Some((state, token::fresh().ok()?)));
+    let shared = shared.and_then(|(state, node)| cluster::Settings::of(state, node, reconcile));
+    let served = Arc::new(ArcSwap::from_pointee(config));
+    let telemetry = observe::telemetry(VERSION, &publisher, &health);
+    let gateway = listen.iter().map(shown).collect::<Vec<_>>().join(",");
+    let alerts = observe::alerts(&served, &publisher, engine::now, &database, gateway).await;
     let ledger = ledger::start(ledger::Setup {
         outboxes: outboxes.clone(),
         log,
         meter: meter.clone(),
         recent: recent.clone(),
-        purge: crate::memory::purge,
+        sinks: telemetry
+            .iter()
+            .map(Telemetry::sink)
+            .chain([alerts.sink()])
+            .chain([Box::new({
+                let request_log = request_log.clone();
+                move |records: &[Record]| request_log.push(records)
+            }) as ledger::Sink])
+            .collect(),
     })
     .map_err(|error| format!("ledger: {error}"))?;
 
+    let exchanges = administration.audit.is_kept().then(|| Exchanges::new(administration.audit.clone()));
     let tuning = flags.tuning();
     let drain = tuning.drain;
     let engine = engine::start(engine::Setup {
@@ -140,7 +151,7 @@ async fn serve(flags: &Serve, inherited: Inherited) -> Result<ExitCode, String> 
         busy_poll_us: flags.threads.busy_poll_us,
         tuning: Arc::new(tuning),
         snapshot: publisher.shared(),
-        outboxes,
+        outboxes: outboxes.clone(),
         counters: counters.clone(),
         tls: certificates.as_ref().map(Certificates::shared),
         trusted: trusted(&flags.trusted_proxies)?,
@@ -148,40 +159,12 @@ async fn serve(flags: &Serve, inherited: Inherited) -> Result<ExitCode, String> 
         spend: store.sinks(),
         purge: crate::memory::purge,
         ask: cluster::ask,
+        tracing: telemetry.as_ref().and_then(Telemetry::sampler),
+        audit: exchanges.clone().map(|exchanges| Arc::new(exchanges) as _),
     })
     .map_err(|error| format!("data plane: {error}"))?;
     health.enter(Phase::Serving);
 
-    let reconcile = Duration::from_millis(flags.limits.reconcile_ms);
-    let shared = config.state.as_ref().and_then(|state| Some((state, token::fresh().ok()?)));
-    let shared = shared.and_then(|(state, node)| cluster::Settings::of(state, node, reconcile));
-    let served = Arc::new(ArcSwap::from_pointee(config));
-    let view = View {
-        version: VERSION,
-        driver: engine.driver(),
-        token,
-        health: health.clone(),
-        publisher: publisher.clone(),
-        served: served.clone(),
-        shards: counters,
-        meter,
-        recent,
-        log_dropped,
-        started,
-        clock: engine::now,
-    };
-    print_banner(&Banner {
-        version: VERSION,
-        data: engine.addresses().iter().map(place).collect(),
-        tls: if certificates.is_some() { Scheme::Https } else { Scheme::Http },
-        admin: admin_place,
-        fresh_token,
-        driver: engine.driver(),
-        threads,
-        providers: publisher.current().providers.iter().map(|provider| provider.name.to_string()).collect(),
-        origin: source.origin(),
-        keys: if served.load().virtual_keys.0.is_empty() { Keys::Anonymous } else { Keys::Virtual },
-    });
     let reloader = Arc::new(Reloader {
         source,
         publisher: publisher.clone(),
@@ -189,24 +172,72 @@ async fn serve(flags: &Serve, inherited: Inherited) -> Result<ExitCode, String> 
         tokens: tokens.clone(),
         health: health.clone(),
         certificates,
-        served,
+        admin_certificates: administration.certificates,
+        served: served.clone(),
         demand,
         shard_count: threads,
         clock: engine::now,
         store: Some(store.clone()),
+        changing: Default::default(),
+    });
+    let objects = Arc::new(Objects::new(reloader.clone(), database));
+    let audit = administration.audit;
+    let view = View {
+        version: VERSION,
+        driver: engine.driver(),
+        access: administration.access,
+        audit: audit.clone(),
+        health: health.clone(),
+        publisher: publisher.clone(),
+        served: served.clone(),
+        shards: counters,
+        outboxes,
+        telemetry: telemetry.clone(),
+        alerts: Some(alerts),
+        meter,
+        recent,
+        request_log: request_log.clone(),
+        log_dropped,
+        started,
+        clock: engine::now,
+        objects: Some(objects.clone()),
+        door: engine
+            .addresses()
+            .first()
+            .map(|address| door(address, if reloader.certificates.is_some() { admin::Tls::On } else { admin::Tls::Off })),
+        settings: settings::of(flags, &reloader.source.origin(), engine.addresses(), &administration.address),
+    };
+    print_banner(&Banner {
+        version: VERSION,
+        data: engine.addresses().iter().map(place).collect(),
+        tls: if reloader.certificates.is_some() { Scheme::Https } else { Scheme::Http },
+        admin: administration.place,
+        admin_tls: administration.scheme,
+        fresh_token: administration.fresh_token,
+        link: administration.link,
+        driver: engine.driver(),
+        threads,
+        providers: publisher.current().providers.iter().map(|provider| provider.name.to_string()).collect(),
+        origin: reloader.source.origin(),
+        keys: if served.load().virtual_keys.is_empty() { Keys::Anonymous } else { Keys::Virtual },
     });
     tokio::spawn(quotas::reconcile(publisher.clone(), engine::now, reconcile));
     if let Some(settings) = shared {
         tokio::spawn(cluster::run(cluster_setup(settings, publisher.clone(), health.clone())));
     }
-    tokio::spawn(admin::serve(admin_listener, view));
+    tokio::spawn(admin::serve(administration.listener, view));
     tokio::spawn(resolve::run(names, publisher.clone(), health.clone()));
     tokio::spawn(tokens::run(tokens, publisher, health.clone()));
     tokio::spawn(reload::follow(reloader.clone(), loaded));
+    tokio::spawn(objects.follow());
+    if let Some(exchanges) = exchanges {
+        tokio::spawn(exchanges.retry());
+    }
     while signals.next().await == Request::Reload {
         reloader.reload().await;
     }
-    end(engine, ledger, store, &health, &mut signals, (flags.timeouts.drain_delay.0, drain)).await
+    let kept = Kept { ledger, store, audit, request_log, telemetry };
+    end(engine, kept, &health, &mut signals, (flags.timeouts.drain_delay.0, drain)).await
 }
 
 /// The limits and budgets of now are shared; `/readyz` says where that is not possible.
@@ -229,11 +260,19 @@ fn cluster_setup(settings: cluster::Settings, publisher: Publisher, health: Arc<
     cluster::Setup { settings, accounts: Box::new(accounts), now: engine::now, tell: Box::new(tell) }
 }
 
+/// What outlives the last request.
+struct Kept {
+    ledger: Ledger,
+    store: Arc<Store>,
+    audit: Audit,
+    request_log: RequestLog,
+    telemetry: Option<Telemetry>,
+}
+
 /// Takes the process down: not ready, then no new requests, then no requests, then no records.
 async fn end(
     engine: Engine,
-    ledger: Ledger,
-    store: Arc<Store>,
+    kept: Kept,
     health: &Health,
     signals: &mut Signals,
     (delay, drain): (Duration, Duration),
@@ -251,14 +290,26 @@ async fn end(
         () = signals.end() => std::process::exit(EXIT_AT_ONCE),
     }
     tokio::select! {
-        _ = tokio::task::spawn_blocking(move || {
-            store.close();
-            ledger.finish(LOG_WAIT);
-        }) => {}
+        () = last_words(kept) => {}
         () = signals.end() => std::process::exit(EXIT_AT_ONCE),
     }
     tracing::info!("ended");
     Ok(ExitCode::SUCCESS)
+}
+
+/// The records that are left reach the logs and the collectors.
+async fn last_words(kept: Kept) {
+    let Kept { ledger, store, audit, request_log, telemetry } = kept;
+    let closed = tokio::task::spawn_blocking(move || {
+        store.close();
+        audit.close();
+        ledger.finish(LOG_WAIT);
+        request_log.finish(LOG_WAIT);
+    });
+    let _ = closed.await;
+    if let Some(telemetry) = telemetry {
+        telemetry.finish(observe::END_WAIT).await;
+    }
 }
 
 /// Sockets that systemd opened.
@@ -291,7 +342,7 @@ fn demand(listen: &[Listen], inherited: &Inherited, allow_anonymous: bool) -> De
     let exposed: Vec<String> =
         listen.iter().cloned().chain(inherited).filter(|listen| !listen.is_local()).map(|listen| shown(&listen)).collect();
     Box::new(move |config| {
-        if allow_anonymous || exposed.is_empty() || !config.virtual_keys.0.is_empty() {
+        if allow_anonymous || exposed.is_empty() || !config.virtual_keys.is_empty() {
             return Ok(());
         }
         Err(format!(
@@ -304,13 +355,30 @@ fn demand(listen: &[Listen], inherited: &Inherited, allow_anonymous: bool) -> De
 
 fn store_place(flags: &Serve, source: &Source) -> spend::Place {
     match &flags.data_dir {
-        _ if flags.no_store => spend::Place::Nowhere,
         Some(directory) => spend::Place::Chosen(directory.clone()),
-        None => spend::Place::Default(Path::new(spend::DEFAULT_DIRECTORY).join(folder_of(source))),
+        None if flags.no_store => spend::Place::Nowhere,
+        None => spend::Place::Default(default_directory(source)),
+    }
+}
+
+fn request_log_settings(flags: &Serve, source: &Source) -> request_log::Settings {
+    let data = match store_place(flags, source) {
+        _ if flags.no_store || flags.request_log == Switch::Off => None,
+        spend::Place::Nowhere => None,
+        spend::Place::Default(directory) | spend::Place::Chosen(directory) => Some(directory),
+    };
+    request_log::Settings {
+        folder: data.map(|directory| directory.join(request_log::FOLDER)),
+        days: flags.request_log_days,
+        bytes_max: flags.request_log_bytes.0 as u64,
     }
 }
 
 /// A folder for each configuration: two files that are served from one directory do not count each other's spend.
+pub fn default_directory(source: &Source) -> PathBuf {
+    Path::new(spend::DEFAULT_DIRECTORY).join(folder_of(source))
+}
+
 fn folder_of(source: &Source) -> String {
     let Some(path) = source.path() else { return "environment".to_owned() };
     let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
@@ -326,6 +394,11 @@ fn folder_of(source: &Source) -> String {
 fn with_store(demand: Demand, store: Arc<Store>) -> Demand {
     Box::new(move |config| {
         demand(config)?;
+        if config.is_audited() && store.is_nowhere() {
+            return Err(
+                "audit: requests needs a data directory to keep the audit log in; remove it, or start without --no-store".to_owned()
+            );
+        }
         if config.has_budgets() || store.is_chosen() {
             store.open()?;
         }
@@ -333,7 +406,7 @@ fn with_store(demand: Demand, store: Arc<Store>) -> Demand {
     })
 }
 
-fn shown(listen: &Listen) -> String {
+pub fn shown(listen: &Listen) -> String {
     match listen {
         Listen::Ip(address) => address.to_string(),
         Listen::Unix(path) => format!("unix:{path}"),
@@ -353,15 +426,6 @@ async fn publish_first(
     tokens.tell(health, &first);
     let first = names.apply(&first, first.revision).unwrap_or(first);
     Ok(Publisher::new(tokens.apply(&first, first.revision).unwrap_or(first)))
-}
-
-fn admin_token(flags: &Serve) -> Result<(Token, Option<String>), String> {
-    let fresh = match flags.admin_token {
-        Some(_) => None,
-        None => Some(token::fresh().map_err(|error| format!("{error}; set --admin-token"))?),
-    };
-    let value = flags.admin_token.as_deref().or(fresh.as_deref()).unwrap_or_default();
-    Ok((Token::new(value)?, fresh))
 }
 
 fn access_log(flags: &Serve, health: &Arc<Health>) -> Result<Option<Log>, String> {
@@ -393,6 +457,22 @@ fn engine_address(listen: &Listen) -> engine::ListenAddress {
         Listen::Ip(address) => engine::ListenAddress::Tcp(*address),
         Listen::Unix(path) => engine::ListenAddress::Unix(path.into()),
     }
+}
+
+/// Where the control plane reaches the data plane: an unspecified address is also this machine's own.
+fn door(address: &engine::ListenAddress, tls: admin::Tls) -> admin::Door {
+    let place = match address {
+        engine::ListenAddress::Tcp(address) => {
+            let ip = match address.ip() {
+                IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+                IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+                ip => ip,
+            };
+            admin::Place::Tcp(SocketAddr::new(ip, address.port()))
+        }
+        engine::ListenAddress::Unix(path) => admin::Place::Unix(path.clone()),
+    };
+    admin::Door { place, tls }
 }
 
 fn place(address: &engine::ListenAddress) -> Place {

@@ -65,7 +65,7 @@ impl Gateway {
     fn admin_status(&self, path: &str) -> String {
         exchange(
             self.admin,
-            &format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {}\r\n\r\n", self.token),
+            &format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {}\r\n\r\n", self.token),
         )
     }
 }
@@ -89,7 +89,7 @@ fn exchange(address: SocketAddr, request: &str) -> String {
 fn chat(address: SocketAddr) -> String {
     let len = BODY.len();
     let head = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {len}\r\n\r\n"
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {len}\r\n\r\n"
     );
     exchange(address, &format!("{head}{BODY}"))
 }
@@ -143,7 +143,7 @@ fn a_second_signal_does_not_wait_for_live_requests() {
     let mut gateway = start(command);
     // A request that is never finished: the drain would wait for it.
     let mut stream = TcpStream::connect(gateway.data).unwrap();
-    stream.write_all(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{").unwrap();
+    stream.write_all(b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n{").unwrap();
     gateway.signal(libc::SIGTERM);
     let until = Instant::now() + WAIT;
     while !gateway.admin_status("/readyz").starts_with("HTTP/1.1 503") {

@@ -1,4 +1,4 @@
-//! The admin socket: TCP or Unix, a bounded number of connections, none of them silent for long.
+//! The admin socket: TCP, with or without TLS, or Unix; a bounded number of connections, none of them silent for long.
 
 use std::future::Future;
 use std::io;
@@ -8,12 +8,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::extract::connect_info::Connected;
 use axum::serve::IncomingStream;
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep};
+use tokio_rustls::server::TlsStream;
+use tokio_rustls::{Accept, TlsAcceptor};
 
 /// Most admin connections at a time; further ones wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 128;
@@ -25,6 +29,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// The bound admin socket.
 pub struct Listener {
     socket: Socket,
+    /// The certificate of now, where TCP speaks TLS.
+    tls: Option<Arc<ArcSwap<ServerConfig>>>,
     permits: Arc<Semaphore>,
 }
 
@@ -41,7 +47,7 @@ pub enum Peer {
 }
 
 impl Peer {
-    pub(super) fn is_loopback(self) -> bool {
+    pub(crate) fn is_loopback(self) -> bool {
         match self {
             Peer::Tcp(address) => address.ip().to_canonical().is_loopback(),
             Peer::Unix => true,
@@ -67,7 +73,12 @@ impl Listener {
                 Socket::Tcp(TcpListener::bind(address).await?)
             }
         };
-        Ok(Listener { socket, permits: Arc::new(Semaphore::new(CONNECTIONS_MAX)) })
+        Ok(Listener { socket, tls: None, permits: Arc::new(Semaphore::new(CONNECTIONS_MAX)) })
+    }
+
+    /// It speaks TLS, with the certificate that stands there when a connection comes. A Unix socket speaks none.
+    pub fn with_tls(self, tls: Option<Arc<ArcSwap<ServerConfig>>>) -> Listener {
+        Listener { tls, ..self }
     }
 
     /// Where it listens, the port that the kernel chose included; `None` for a Unix socket.
@@ -90,7 +101,7 @@ impl axum::serve::Listener for Listener {
             let accepted = match &self.socket {
                 Socket::Tcp(listener) => listener.accept().await.map(|(stream, peer)| {
                     let _ = stream.set_nodelay(true);
-                    (Stream::Tcp(stream), Peer::Tcp(peer))
+                    (Stream::of(stream, self.tls.as_deref()), Peer::Tcp(peer))
                 }),
                 Socket::Unix(listener) => listener.accept().await.map(|(stream, _)| (Stream::Unix(stream), Peer::Unix)),
             };
@@ -128,14 +139,49 @@ pub struct Connection {
 enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    /// The handshake is the first thing that a read or write does, so that a slow peer holds up nobody else.
+    Handshake(Box<Accept<TcpStream>>),
+    Tls(Box<TlsStream<TcpStream>>),
+    Failed,
+}
+
+impl Stream {
+    fn of(stream: TcpStream, tls: Option<&ArcSwap<ServerConfig>>) -> Stream {
+        match tls {
+            Some(tls) => Stream::Handshake(Box::new(TlsAcceptor::from(tls.load_full()).accept(stream))),
+            None => Stream::Tcp(stream),
+        }
+    }
+
+    /// Goes on with the handshake, if it is not over.
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Stream::Handshake(accept) = self else { return Poll::Ready(Ok(())) };
+        match std::task::ready!(Pin::new(accept).poll(context)) {
+            Ok(stream) => {
+                *self = Stream::Tls(Box::new(stream));
+                Poll::Ready(Ok(()))
+            }
+            Err(error) => {
+                *self = Stream::Failed;
+                Poll::Ready(Err(error))
+            }
+        }
+    }
+
+    fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        std::task::ready!(self.poll_ready(context))?;
+        match self {
+            Stream::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
+            Stream::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
+            Stream::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+            Stream::Handshake(_) | Stream::Failed => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
 }
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let read = match &mut self.stream {
-            Stream::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
-            Stream::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
-        };
+        let read = self.stream.poll_read(context, buffer);
         if read.is_ready() {
             self.silence.as_mut().reset(Instant::now() + SILENCE_MAX);
             return read;
@@ -149,16 +195,26 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.stream {
+        std::task::ready!(self.stream.poll_ready(context))?;
+        let written = match &mut self.stream {
             Stream::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
             Stream::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
+            Stream::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+            Stream::Handshake(_) | Stream::Failed => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        };
+        // Whoever takes what is written is there: a tail has nothing to say for hours.
+        if matches!(written, Poll::Ready(Ok(_))) {
+            self.silence.as_mut().reset(Instant::now() + SILENCE_MAX);
         }
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.stream {
             Stream::Tcp(stream) => Pin::new(stream).poll_flush(context),
             Stream::Unix(stream) => Pin::new(stream).poll_flush(context),
+            Stream::Tls(stream) => Pin::new(stream).poll_flush(context),
+            Stream::Handshake(_) | Stream::Failed => Poll::Ready(Ok(())),
         }
     }
 
@@ -166,6 +222,8 @@ impl AsyncWrite for Connection {
         match &mut self.stream {
             Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
             Stream::Unix(stream) => Pin::new(stream).poll_shutdown(context),
+            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+            Stream::Handshake(_) | Stream::Failed => Poll::Ready(Ok(())),
         }
     }
 }

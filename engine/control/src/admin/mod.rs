@@ -1,13 +1,35 @@
-//! The admin listener: probes, metrics and a read-only view of what the gateway does.
+//! The admin listener: probes, metrics, a read-only view of what the gateway does, and the web UI.
 //!
-//! Probes are open to all. Metrics and the status page are open to loopback peers, all else needs the token.
+//! Who may see what is in `rules`; `access` holds everybody to it. The files of the web UI are the fallback: open to all.
 
-mod api;
-mod auth;
+#![allow(unused_qualifications, reason = "the macros that describe parameters write them")]
+
+mod alerts;
+pub(crate) mod answer;
+pub(crate) mod ask;
+mod budgets;
+mod chat;
+mod collections;
+mod described;
+mod door;
+mod explain;
+mod keys;
 mod listener;
-mod page;
+mod models;
+mod openapi;
+pub(crate) mod paging;
+mod problem;
+mod provider_types;
+mod records;
+mod revisions;
+mod rules;
+mod scene;
 mod scrape;
+mod series;
+mod status;
 mod targets;
+mod threads;
+mod ui;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -15,39 +37,62 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use axum::Router;
-use axum::extract::{ConnectInfo, Path, State};
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::extract::{DefaultBodyLimit, MatchedPath, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use ringway_policy::config::Config;
 use ringway_policy::counters::ShardCounters;
 use serde_json::{Value, json};
+use utoipa_axum::router::OpenApiRouter;
 
+use crate::access::{self, Access};
+use crate::alerts::Alerts;
+use crate::audit::{self, Audit};
 use crate::health::{Health, Phase};
-use crate::ledger::{meter, recent::Recent};
+use crate::ledger::{Outbox, meter, recent::Recent};
+use crate::objects::Objects;
 use crate::publish::Publisher;
 use crate::reload::Clock;
+use crate::request_log::RequestLog;
+use crate::telemetry::Telemetry;
 
-pub use self::auth::Token;
+pub use self::door::{Door, Place, Tls};
 pub use self::listener::{Listener, Peer};
+pub use self::problem::{FieldError, Problem};
+pub use self::rules::rules;
 
 /// What the admin listener shows.
 pub struct View {
     pub version: &'static str,
     /// The driver that the data plane runs on.
     pub driver: &'static str,
-    pub token: Token,
+    pub access: Access,
+    pub audit: Audit,
     pub health: Arc<Health>,
     pub publisher: Publisher,
     /// The configuration that the snapshot was made of.
     pub served: Arc<ArcSwap<Config>>,
     pub shards: Vec<Arc<ShardCounters>>,
+    /// Where the shards leave their records: how full they are is a figure.
+    pub outboxes: Vec<Outbox>,
+    /// What is exported, where anything is.
+    pub telemetry: Option<Telemetry>,
+    /// What is watched; `None` in a view that watches nothing.
+    pub alerts: Option<Alerts>,
     pub meter: meter::Shared,
     pub recent: Recent,
+    pub request_log: RequestLog,
     /// Access-log lines that the sink did not take.
     pub log_dropped: Arc<AtomicU64>,
     pub started: Instant,
     pub clock: Clock,
+    /// The file's and the store's objects; `None` where there is nothing to change.
+    pub objects: Option<Arc<Objects>>,
+    /// Where the data plane of this process is asked.
+    pub door: Option<Door>,
+    /// The flags in force, for `/api/v1/settings`: no secret is among them.
+    pub settings: Value,
 }
 
 type Shared = Arc<View>;
@@ -57,27 +102,75 @@ type Shared = Arc<View>;
 /// # Errors
 /// Never in practice: failures of `accept` are waited out by the listener.
 pub async fn serve(listener: Listener, view: View) -> std::io::Result<()> {
+    axum::serve(listener, router(Arc::new(view)).into_make_service_with_connect_info::<Peer>()).await
+}
+
+/// Everything that the admin listener answers.
+fn router(view: Shared) -> Router {
+    let (api, _) = api().split_for_parts();
     let router = Router::new()
-        .route("/", get(status_page))
-        .route("/livez", get(async || with_type("text/plain; charset=utf-8", "ok\n".to_owned())))
+        .route("/livez", get(async || answer::with_type("text/plain; charset=utf-8", "ok\n".to_owned())))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .route("/api/v1/{collection}", get(collection))
-        .fallback(async |uri: Uri| {
-            problem(StatusCode::NOT_FOUND, "not_found", &format!("no page {:?} here; see / for what there is", uri.path()))
-        })
-        .method_not_allowed_fallback(async |method: Method| {
-            problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", &format!("{method} is not served here; use GET"))
-        })
-        .with_state(Arc::new(view));
-    axum::serve(listener, router.into_make_service_with_connect_info::<Peer>()).await
+        .merge(api)
+        .fallback(other_page)
+        .method_not_allowed_fallback(other_method)
+        .layer(DefaultBodyLimit::max(ask::BODY_BYTES_MAX))
+        .with_state(view.clone());
+    access::guard(router, view.access.clone(), rules::RULES)
+}
+
+/// The API: a file for each resource, which knows its paths. Each path stands in `rules`, too.
+fn api() -> OpenApiRouter<Shared> {
+    OpenApiRouter::with_openapi(openapi::head())
+        .merge(openapi::router())
+        .merge(status::router())
+        .merge(collections::router())
+        .merge(keys::router())
+        .merge(chat::router())
+        .merge(explain::router())
+        .merge(provider_types::router())
+        .merge(models::router())
+        .merge(budgets::router())
+        .merge(records::router())
+        .merge(series::router())
+        .merge(revisions::router())
+        .merge(alerts::router())
+        .merge(access::routes::router())
+        .merge(audit::routes::router())
+}
+
+/// A page or a file of the web UI; else there is nothing.
+async fn other_page(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    ui::answer(&method, uri.path(), &headers).unwrap_or_else(|| not_found(&uri).into_response())
+}
+
+fn not_found(uri: &Uri) -> Problem {
+    match uri.path().strip_prefix("/api/v1/") {
+        Some(rest) => {
+            let names: Vec<&str> = rules::collections().collect();
+            Problem::not_found(format!("there is no {rest:?} here; there are: {}", names.join(", ")))
+        }
+        None => Problem::not_found(format!("no page {:?} here; see / for what there is", uri.path())),
+    }
+}
+
+async fn other_method(method: Method, uri: Uri, matched: Option<MatchedPath>) -> Response {
+    let path = matched.as_ref().map_or(uri.path(), MatchedPath::as_str);
+    let methods = rules::methods_of(path).join(", ");
+    let detail = format!("{method} is not served here; use {methods}");
+    let mut response = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail).into_response();
+    if let Ok(methods) = HeaderValue::from_str(&methods) {
+        response.headers_mut().insert(header::ALLOW, methods);
+    }
+    response
 }
 
 async fn readyz(State(view): State<Shared>) -> Response {
     let (status, body) = readiness(&view.health);
-    let mut response = json_response(status, &body);
+    let mut response = answer::json_of(status, &body);
     if status != StatusCode::OK {
-        response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response
 }
@@ -95,58 +188,8 @@ fn readiness(health: &Health) -> (StatusCode, Value) {
     (code, json!({"ready": is_ready, "status": status, "reasons": reasons}))
 }
 
-async fn metrics(State(view): State<Shared>, ConnectInfo(peer): ConnectInfo<Peer>, headers: HeaderMap) -> Response {
-    if !auth::is_local(peer, &headers) && !view.token.is_in(&headers) {
-        return unauthorized();
-    }
-    with_type("text/plain; version=0.0.4; charset=utf-8", scrape::render(&view))
-}
-
-async fn status_page(State(view): State<Shared>, ConnectInfo(peer): ConnectInfo<Peer>, headers: HeaderMap) -> Response {
-    let detail = if auth::is_local(peer, &headers) || view.token.is_in(&headers) { page::Detail::Full } else { page::Detail::Public };
-    with_type("text/html; charset=utf-8", page::render(&view, detail))
-}
-
-async fn collection(State(view): State<Shared>, Path(name): Path<String>, headers: HeaderMap, uri: Uri) -> Response {
-    if !view.token.is_in(&headers) {
-        return unauthorized();
-    }
-    match api::show(&view, &name, uri.query().unwrap_or_default()) {
-        Some(body) => json_response(StatusCode::OK, &body),
-        None => problem(
-            StatusCode::NOT_FOUND,
-            "not_found",
-            &format!("no collection {name:?}; there are: {}", api::names().collect::<Vec<_>>().join(", ")),
-        ),
-    }
-}
-
-fn unauthorized() -> Response {
-    let message = "the admin token is missing or wrong; send it as authorization: Bearer TOKEN (printed at start, or --admin-token)";
-    let mut response = problem(StatusCode::UNAUTHORIZED, "invalid_api_key", message);
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
-    response
-}
-
-/// An error in the same shape as the data listener's.
-fn problem(status: StatusCode, code: &str, message: &str) -> Response {
-    json_response(status, &json!({"error": {"message": message, "type": code, "param": null, "code": code}}))
-}
-
-fn json_response(status: StatusCode, body: &Value) -> Response {
-    let mut text = body.to_string();
-    text.push('\n');
-    (status, with_type("application/json", text)).into_response()
-}
-
-fn with_type(content_type: &'static str, body: String) -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, content_type),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::X_FRAME_OPTIONS, "DENY"),
-    ];
-    (headers, body).into_response()
+async fn metrics(State(view): State<Shared>) -> Response {
+    answer::with_type("text/plain; version=0.0.4; charset=utf-8", scrape::render(&view))
 }
 
 #[cfg(test)]

@@ -6,21 +6,22 @@
 pub mod histogram;
 pub mod log;
 pub mod meter;
+pub mod page;
 pub mod recent;
+mod rows;
+pub mod share;
 mod waits;
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crossbeam::queue::ArrayQueue;
-use ringway_policy::record::Record;
+use ringway_policy::record::{self, Record};
 
 use self::log::Log;
 use self::recent::Recent;
-use crate::vocabulary::Keeping;
 
 /// Records that one shard's outbox holds: `NAP_MAX` at 40,000 exchanges a second and shard. It is allocated whole, 0.8 MiB.
 pub const OUTBOX_RECORDS: usize = 1024;
@@ -32,12 +33,15 @@ const NAP_MAX: Duration = Duration::from_millis(25);
 const BATCH_RECORDS_MAX: usize = 512;
 const STACK_BYTES: usize = 256 * 1024;
 
+/// Takes a batch of records, oldest first; never empty.
+pub type Sink = Box<dyn FnMut(&[Record]) + Send>;
+
 /// Where the shards leave their records.
-pub type Outbox = Arc<ArrayQueue<Record>>;
+pub type Outbox = Arc<record::Outbox>;
 
 /// One outbox per shard.
 pub fn outboxes(shards: usize) -> Vec<Outbox> {
-    (0..shards).map(|_| Arc::new(ArrayQueue::new(OUTBOX_RECORDS))).collect()
+    (0..shards).map(|_| Arc::new(record::Outbox::new(OUTBOX_RECORDS))).collect()
 }
 
 /// What the ledger works with.
@@ -47,8 +51,8 @@ pub struct Setup {
     pub log: Option<Log>,
     pub meter: meter::Shared,
     pub recent: Recent,
-    /// Gives a thread's unused memory back to the system.
-    pub purge: fn(),
+    /// Whoever else takes every record, a batch at a time, on the ledger's thread: they copy, queue or count, and never wait.
+    pub sinks: Vec<Sink>,
 }
 
 /// The running ledger.
@@ -84,13 +88,11 @@ impl Ledger {
 fn run(mut setup: Setup, stop: &AtomicBool) -> Option<Log> {
     let mut batch = Vec::with_capacity(BATCH_RECORDS_MAX);
     let mut nap = NAP_MAX;
-    let mut vocabulary = Keeping::new(setup.purge, Instant::now());
     loop {
         // Read before the drain: what a shard left before the stop is still taken.
         let is_last = stop.load(Ordering::Acquire);
         let fullest = setup.outboxes.iter().map(|outbox| outbox.len()).max().unwrap_or(0);
         drain(&mut setup, &mut batch);
-        vocabulary.tend(Instant::now());
         if is_last {
             return setup.log;
         }
@@ -101,13 +103,13 @@ fn run(mut setup: Setup, stop: &AtomicBool) -> Option<Log> {
 
 /// Takes everything that lay in the outboxes when it was called, in batches, the shards by turns.
 fn drain(setup: &mut Setup, batch: &mut Vec<Record>) {
-    let mut left: Vec<usize> = setup.outboxes.iter().map(|outbox| outbox.len()).collect();
-    while left.iter().any(|count| *count > 0) {
-        for (outbox, left) in setup.outboxes.iter().zip(&mut left) {
+    let mut left: Vec<(Outbox, usize)> = setup.outboxes.iter().map(|outbox| (outbox.clone(), outbox.len())).collect();
+    while left.iter().any(|(_, count)| *count > 0) {
+        for (outbox, left) in &mut left {
             let wanted = (*left).min(BATCH_RECORDS_MAX);
             batch.extend(std::iter::from_fn(|| outbox.pop()).take(wanted));
             *left -= wanted;
-            settle(batch, setup.log.as_mut(), &setup.meter, &setup.recent);
+            settle(batch, setup);
         }
     }
     if let Some(log) = setup.log.as_mut() {
@@ -115,17 +117,19 @@ fn drain(setup: &mut Setup, batch: &mut Vec<Record>) {
     }
 }
 
-fn settle(batch: &mut Vec<Record>, log: Option<&mut Log>, meter: &meter::Shared, recent: &Recent) {
+fn settle(batch: &mut Vec<Record>, setup: &mut Setup) {
     if batch.is_empty() {
         return;
     }
-    if let Some(log) = log {
+    if let Some(log) = setup.log.as_mut() {
         batch.iter().for_each(|record| log.line(record));
     }
-    let mut meter = meter.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut meter = setup.meter.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     batch.iter().for_each(|record| meter.observe(record));
     drop(meter);
-    recent.push(batch);
+    let records: &[Record] = batch;
+    setup.sinks.iter_mut().for_each(|sink| sink(records));
+    setup.recent.push(batch);
 }
 
 /// A record for tests.
@@ -163,6 +167,7 @@ pub(crate) fn sample() -> Record {
             times: Default::default(),
             tier: None,
             overtaken: false,
+            span: 0,
         }],
         status: 200,
         fault: None,
@@ -187,11 +192,14 @@ pub(crate) fn sample() -> Record {
         cut: false,
         trail: Default::default(),
         mirror_of: None,
+        trace: None,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+
     use super::*;
 
     #[test]
@@ -199,7 +207,15 @@ mod tests {
         let outboxes = outboxes(2);
         let recent = Recent::default();
         let meter = meter::Shared::default();
-        let setup = Setup { outboxes: outboxes.clone(), log: None, meter: meter.clone(), recent: recent.clone(), purge: || () };
+        let seen = Arc::new(AtomicUsize::new(0));
+        let sink: Sink = Box::new({
+            let seen = seen.clone();
+            move |batch: &[Record]| {
+                seen.fetch_add(batch.len(), Ordering::Relaxed);
+            }
+        });
+        let sinks = vec![sink];
+        let setup = Setup { outboxes: outboxes.clone(), log: None, meter: meter.clone(), recent: recent.clone(), sinks };
         let ledger = start(setup).unwrap();
         for outbox in &outboxes {
             for _ in 0..BATCH_RECORDS_MAX + 3 {
@@ -210,6 +226,7 @@ mod tests {
         let mut count = 0;
         recent.newest(usize::MAX, |_| count += 1);
         assert_eq!(count, recent::RECENT_MAX);
+        assert_eq!(seen.load(Ordering::Relaxed), 2 * (BATCH_RECORDS_MAX + 3));
         let text = meter.lock().unwrap().render();
         assert!(text.contains(&format!("fault=\"none\"}} {}", 2 * (BATCH_RECORDS_MAX + 3))), "{text}");
     }

@@ -11,28 +11,46 @@ pub const RECENT_MAX: usize = 1_000;
 /// A ring of the last `RECENT_MAX` records. Clones share one.
 #[derive(Clone, Debug, Default)]
 pub struct Recent {
-    records: Arc<Mutex<VecDeque<Record>>>,
+    ring: Arc<Mutex<Ring>>,
+}
+
+#[derive(Debug, Default)]
+struct Ring {
+    records: VecDeque<Record>,
+    /// All that ever came.
+    count: u64,
 }
 
 impl Recent {
     /// Takes a batch, oldest first, and empties it. Old records are freed by the caller's thread.
     pub fn push(&self, batch: &mut Vec<Record>) {
         let skipped = batch.len().saturating_sub(RECENT_MAX);
-        let mut records = self.records();
+        let mut ring = self.ring();
+        ring.count += batch.len() as u64;
+        let records = &mut ring.records;
         let over = (records.len() + batch.len() - skipped).saturating_sub(RECENT_MAX);
         records.drain(..over);
         records.extend(batch.drain(..).skip(skipped));
     }
 
-    /// Shows the newest `limit` records, newest first. The lock is held meanwhile, so `show` does no I/O.
-    pub fn newest(&self, limit: usize, mut show: impl FnMut(&Record)) {
-        for record in self.records().iter().rev().take(limit) {
-            show(record);
-        }
+    /// Shows the newest `limit` records, newest first, and says how many ever came. The lock is held meanwhile, so `show` does no I/O.
+    pub fn newest(&self, limit: usize, mut show: impl FnMut(&Record)) -> u64 {
+        let ring = self.ring();
+        ring.records.iter().rev().take(limit).for_each(&mut show);
+        ring.count
     }
 
-    fn records(&self) -> MutexGuard<'_, VecDeque<Record>> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Records that are kept now.
+    pub fn len(&self) -> usize {
+        self.ring().records.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn ring(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

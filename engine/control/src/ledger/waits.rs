@@ -1,14 +1,13 @@
 //! Waits in queues, by priority: how long those took that ended with room, and how many ended without.
 
-use std::fmt::Write;
-
 use ringway_policy::priority::Class;
 use ringway_policy::record::{Ended, Waited};
 
 use super::histogram::{Histogram, SECONDS};
+use super::page::{Head, Kind, Page};
 
-const SECONDS_NAME: &str = "ringway_queue_wait_seconds";
-const REFUSED_NAME: &str = "ringway_queue_refused_total";
+const SECONDS_HEAD: Head = ("ringway_queue_wait_seconds", Kind::Histogram, "Waits for room that ended with it");
+const REFUSED_HEAD: Head = ("ringway_queue_refused_total", Kind::Counter, "Waits for room that ended without it");
 
 /// What waits add up to.
 pub(super) struct Waits {
@@ -33,19 +32,18 @@ impl Waits {
         }
     }
 
-    /// Appends its series in Prometheus' text format.
-    pub(super) fn render(&self, out: &mut String) {
-        let _ = writeln!(out, "# HELP {SECONDS_NAME} Waits for room that ended with it\n# TYPE {SECONDS_NAME} histogram");
+    /// Writes its series.
+    pub(super) fn write(&self, page: &mut Page) {
+        page.family(SECONDS_HEAD);
         for (class, histogram) in Class::ALL.into_iter().zip(&self.admitted) {
-            histogram.render(out, SECONDS_NAME, &format!("priority=\"{}\"", class.name()));
+            histogram.write(page, SECONDS_HEAD.0, &[("priority", class.name())]);
         }
-        let _ = writeln!(out, "\n# HELP {REFUSED_NAME} Waits for room that ended without it\n# TYPE {REFUSED_NAME} counter");
+        page.family(REFUSED_HEAD);
         for (class, counts) in Class::ALL.into_iter().zip(&self.refused) {
             for (ended, count) in Ended::ALL.into_iter().zip(counts).skip(1) {
-                let _ = writeln!(out, "{REFUSED_NAME}{{priority=\"{}\",reason=\"{}\"}} {count}", class.name(), ended.name());
+                page.sample(REFUSED_HEAD.0, &[("priority", class.name()), ("reason", ended.name())], count);
             }
         }
-        out.push('\n');
     }
 }
 
@@ -60,8 +58,9 @@ mod tests {
         let wait = |class, ended| Waited { before: Before::InFlight, class, waited_ns: 3_000_000, ended };
         let mut waits = Waits::default();
         waits.observe(&[wait(Class::High, Ended::Admitted), wait(Class::Low, Ended::Full), wait(Class::Low, Ended::Full)]);
-        let mut text = String::new();
-        waits.render(&mut text);
+        let mut page = Page::default();
+        waits.write(&mut page);
+        let text = page.into_text();
         assert!(text.contains("ringway_queue_wait_seconds_bucket{priority=\"high\",le=\"0.005\"} 1"), "{text}");
         assert!(text.contains("ringway_queue_refused_total{priority=\"low\",reason=\"full\"} 2"), "{text}");
         assert!(!text.contains("reason=\"admitted\""), "{text}");

@@ -75,6 +75,11 @@ impl Store {
         Store { place, shared: Arc::default(), shards, health, opened: Mutex::new(None) }
     }
 
+    /// Nothing is kept.
+    pub fn is_nowhere(&self) -> bool {
+        matches!(self.place, Place::Nowhere)
+    }
+
     /// Somebody chose the directory.
     pub fn is_chosen(&self) -> bool {
         matches!(self.place, Place::Chosen(_))

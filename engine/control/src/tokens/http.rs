@@ -23,7 +23,7 @@ const REQUEST_MAX: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// Where TLS cannot be set up.
-pub(super) fn client() -> Result<&'static Client, String> {
+pub(crate) fn client() -> Result<&'static Client, String> {
     static CLIENT: OnceLock<Result<Client, String>> = OnceLock::new();
     let made = CLIENT.get_or_init(|| {
         let mut roots = rustls::RootCertStore::empty();

@@ -5,7 +5,7 @@
 mod aws;
 mod entra;
 mod google;
-mod http;
+pub(crate) mod http;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
