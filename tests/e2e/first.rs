@@ -33,6 +33,15 @@ fn echo_answers_every_dialect_whole_and_streamed() {
 }
 
 #[test]
+fn the_first_count_is_by_the_vocabulary() {
+    let ringway = Ringway::start("{}");
+    let count = || post(ringway.address, "/v1/messages/count_tokens", &ask("ringway/echo", false)).json()["input_tokens"].clone();
+    // By length it would be another figure: three words, a turn, a prompt.
+    let counts = [count(), count(), count()];
+    assert!(counts.iter().all(|count| *count == counts[0] && *count == 10), "{counts:?}");
+}
+
+#[test]
 fn answers_say_who_answered_and_leave_one_record() {
     let ringway = Ringway::start("{}");
     let answer = post(ringway.address, "/v1/chat/completions", &ask("ringway/echo", false));

@@ -3,8 +3,12 @@
 //! `RINGWAY_BIN` and `LOADTEST_BIN` name the binaries (else those beside this test's own), `RINGWAY_TEST_DRIVER` the
 //! driver (else `auto`).
 
+mod admin_api;
+mod audit;
 mod bedrock;
 mod carried;
+mod carried_keys;
+mod cli;
 mod cluster;
 mod cohere;
 mod conditions;
@@ -19,11 +23,15 @@ mod limits;
 mod ollama;
 mod own_providers;
 mod priority;
+mod prometheus;
 mod quotas;
+mod realtime;
 mod reload;
+mod request_log;
 mod rescue;
 mod routing;
 mod spread;
+mod telemetry;
 mod tenants;
 mod tokens;
 mod translate;

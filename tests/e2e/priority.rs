@@ -42,7 +42,7 @@ fn waiting(ringway: &Ringway) -> u64 {
 }
 
 fn metric(ringway: &Ringway, name: &str) -> u64 {
-    let text = exchange(ringway.admin, b"GET /metrics HTTP/1.1\r\nhost: t\r\n\r\n").text();
+    let text = exchange(ringway.admin, b"GET /metrics HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").text();
     let lines = text.lines().filter(|line| line.starts_with(name));
     lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum::<f64>() as u64
 }

@@ -62,7 +62,7 @@ pub fn connect(address: SocketAddr) -> TcpStream {
 }
 
 pub fn get(address: SocketAddr, path: &str) -> Answer {
-    exchange(address, format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n").as_bytes())
+    exchange(address, format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").as_bytes())
 }
 
 /// A POST with a JSON body on a connection of its own.
