@@ -10,7 +10,6 @@ pub mod fault;
 pub mod frame;
 pub mod ir;
 pub mod json;
-pub mod models;
 pub mod multipart;
 pub mod needs;
 pub mod operation;

@@ -4,6 +4,7 @@ pub mod answer_fields;
 mod arguments;
 mod citation;
 pub(crate) mod doors;
+pub mod models;
 pub mod realtime;
 mod seen;
 mod tail;

@@ -1,11 +1,11 @@
 //! Answers that the gateway gives by itself: probes, the list of models, the echo, a count of tokens.
 
+use ringway_adapters::dialect::models::{self, Model};
 use ringway_adapters::dialect::{Client, DialectId};
 use ringway_adapters::door::{self, Door};
 use ringway_adapters::echo;
 use ringway_adapters::fault::{Fault, Kind};
 use ringway_adapters::ir::{Gravity, Loss};
-use ringway_adapters::models::{self, Model};
 use ringway_adapters::tokens;
 use ringway_policy::key::Principal;
 use ringway_policy::key_state::{self, Counted, Rule};
